@@ -1,0 +1,6 @@
+//! Andon: what cameras see on factory lines becomes stops, OEE and live boards, exactly once.
+//!
+//! Start with `ARCHITECTURE.md`. Data goes one way: `kafka` → `engine` (around the pure `domain`) → `store` and
+//! topics → `gateway`.
+
+pub mod domain;
