@@ -66,7 +66,7 @@ pub struct StateNow {
 }
 
 /// A closed shift, as written to `shift_record`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShiftRecord {
     pub line: String,
     pub shift: String,

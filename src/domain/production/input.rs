@@ -13,7 +13,12 @@ use crate::domain::time::Ms;
 pub struct Classification {
     /// Covered interval, resolved when the owner took the command up.
     pub from: Ms,
+    /// End of the covered interval; of a stop that was open, see `until_exit_after`.
     pub to: Ms,
+    /// Given while the stop was open: the line clock at that moment. The interval then ends with the first exit
+    /// after it (which a record out of order may still move), and `to` is [`crate::domain::time::FOREVER`].
+    #[serde(default)]
+    pub until_exit_after: Option<Ms>,
     /// None takes an earlier reason away.
     pub reason_code: Option<String>,
     pub comment: Option<String>,

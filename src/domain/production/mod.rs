@@ -8,5 +8,6 @@ pub mod config;
 pub mod detection;
 pub mod figure;
 pub mod input;
+pub mod line;
 pub mod stop;
 pub mod sums;

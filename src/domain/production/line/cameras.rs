@@ -1,0 +1,234 @@
+//! Which time nobody saw: the signs of life of the cameras at the exits, and what they leave dark.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::production::detection::{CameraStatus, Detection, Health};
+use crate::domain::production::line::tail::Tail;
+use crate::domain::production::line::timeline::Timeline;
+use crate::domain::time::{BEGINNING, FOREVER, Ms, Span};
+
+/// What is known of one exit camera.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Camera {
+    id: i32,
+    /// The last sign before what is kept, and what it said.
+    base: Option<(Ms, Health)>,
+    /// The last sign of all.
+    last_sign: Option<Ms>,
+    /// When it was dark, sorted; the last can reach [`FOREVER`].
+    offline: Vec<Span>,
+}
+
+/// The exit cameras of a line over all its versions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cameras {
+    cameras: Vec<Camera>,
+    /// Accepted statuses that can still matter, sorted by (at, camera, status).
+    statuses: Vec<(Ms, i32, Health)>,
+    /// Input that is known to be missing.
+    holes: Vec<Span>,
+    /// Once the clock is past this, some camera has been silent for too long.
+    deadline: Option<Ms>,
+}
+
+impl Cameras {
+    /// The cameras of a timeline, all still unheard of.
+    pub fn new(timeline: &Timeline) -> Cameras {
+        let mut cameras = Cameras::default();
+        cameras.adopt(timeline);
+        cameras
+    }
+
+    /// Takes up the cameras of new versions.
+    pub fn adopt(&mut self, timeline: &Timeline) {
+        for version in timeline.versions() {
+            for &id in &version.exit_cameras {
+                if self.cameras.iter().all(|c| c.id != id) {
+                    self.cameras.push(Camera { id, base: None, last_sign: None, offline: Vec::new() });
+                }
+            }
+        }
+        self.cameras.sort_by_key(|c| c.id);
+    }
+
+    /// Whether the line can have time without data at all.
+    pub fn matter(&self) -> bool {
+        !self.cameras.is_empty()
+    }
+
+    /// Whether a status of this identity was accepted and is still kept.
+    pub fn knows(&self, status: &CameraStatus) -> bool {
+        self.statuses.binary_search(&(status.at, status.camera_id, status.status)).is_ok()
+    }
+
+    /// Keeps a status. True: the dark time may have changed and [`Cameras::dark`] must be asked.
+    pub fn status(&mut self, status: &CameraStatus) -> bool {
+        let entry = (status.at, status.camera_id, status.status);
+        let Err(index) = self.statuses.binary_search(&entry) else { return false };
+        self.statuses.insert(index, entry);
+        let Some(camera) = self.cameras.iter().position(|c| c.id == status.camera_id) else { return false };
+        let changes = self.sign(camera, status.at);
+        changes || status.status == Health::Offline
+    }
+
+    /// Takes a detection as its camera's sign of life. True as for [`Cameras::status`].
+    pub fn detection(&mut self, detection: &Detection, heartbeat_ms: Option<Ms>) -> bool {
+        let Some(id) = detection.camera_id else { return false };
+        let Some(index) = self.cameras.iter().position(|c| c.id == id) else { return false };
+        let overdue = heartbeat_ms.is_some_and(|heartbeat| {
+            self.cameras[index].last_sign.is_none_or(|last| detection.detected_at - last > heartbeat)
+        });
+        self.sign(index, detection.detected_at) || overdue
+    }
+
+    /// True when the sign falls into dark time.
+    fn sign(&mut self, index: usize, at: Ms) -> bool {
+        let camera = &mut self.cameras[index];
+        camera.last_sign = Some(camera.last_sign.map_or(at, |last| last.max(at)));
+        camera.offline.iter().rev().take_while(|dark| dark.to >= at).any(|dark| dark.from <= at && at <= dark.to)
+    }
+
+    /// Whether the clock has passed the moment at which a silent camera counts as dark.
+    pub fn overdue(&self, clock: Ms) -> bool {
+        self.deadline.is_some_and(|deadline| clock > deadline)
+    }
+
+    /// The next clock time at which silence turns dark.
+    pub fn deadline(&self) -> Option<Ms> {
+        self.deadline.map(|at| at + 1)
+    }
+
+    pub fn add_hole(&mut self, hole: Span) {
+        self.holes.push(hole);
+        self.holes.sort_unstable();
+    }
+
+    /// All dark time, anew: when every exit camera of the version in force is offline, and the holes.
+    pub fn dark(&mut self, timeline: &Timeline, tail: &Tail, clock: Ms) -> Vec<Span> {
+        self.deadline = None;
+        for index in 0..self.cameras.len() {
+            let (offline, deadline) = self.offline_of(index, timeline, tail, clock);
+            self.cameras[index].offline = offline;
+            self.deadline = match (self.deadline, deadline) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        let mut dark = self.holes.clone();
+        for (number, version) in timeline.versions().iter().enumerate() {
+            if version.exit_cameras.is_empty() {
+                continue;
+            }
+            let to = timeline.versions().get(number + 1).map_or(FOREVER, |next| next.config.valid_from);
+            let mut all = vec![Span::new(version.config.valid_from, to)];
+            for camera in self.cameras.iter().filter(|c| version.exit_cameras.contains(&c.id)) {
+                all = intersect(&all, &camera.offline);
+            }
+            dark.extend(all);
+        }
+        union(dark)
+    }
+
+    /// When one camera was dark, and when its silence will count as dark if it lasts.
+    fn offline_of(&self, index: usize, timeline: &Timeline, tail: &Tail, clock: Ms) -> (Vec<Span>, Option<Ms>) {
+        let camera = &self.cameras[index];
+        let mut signs: Vec<(Ms, Health)> = camera.base.into_iter().collect();
+        signs.extend(self.statuses.iter().filter(|(_, id, _)| *id == camera.id).map(|(at, _, health)| (*at, *health)));
+        signs.extend(
+            tail.iter().filter(|d| d.camera_id == Some(camera.id)).map(|d| (d.detected_at, Health::Online)),
+        );
+        signs.sort_unstable();
+        let heartbeat = |at: Ms| timeline.at(at).config.heartbeat_ms;
+        let mut dark = Vec::new();
+        let first = signs.first().map_or(FOREVER, |(at, _)| *at);
+        if camera.base.is_none() && heartbeat(first.min(clock)).is_some() {
+            dark.push(Span::new(BEGINNING, first));
+        }
+        let mut deadline = None;
+        for (number, &(at, health)) in signs.iter().enumerate() {
+            let next = signs.get(number + 1).map(|(next, _)| *next);
+            if next == Some(at) {
+                // Of one instant the last in order counts, and offline sorts after online.
+                continue;
+            }
+            let end = next.unwrap_or(FOREVER);
+            if health == Health::Offline {
+                dark.push(Span::new(at, end));
+            } else if let Some(limit) = heartbeat(at) {
+                if end.min(clock) - at > limit {
+                    dark.push(Span::new(at, end));
+                } else if next.is_none() {
+                    deadline = Some(at + limit);
+                }
+            }
+        }
+        (union(dark), deadline)
+    }
+
+    /// A detection leaves the tail: it may be its camera's last sign before what is kept.
+    pub fn forget_detection(&mut self, detection: &Detection) {
+        let Some(id) = detection.camera_id else { return };
+        if let Some(camera) = self.cameras.iter_mut().find(|c| c.id == id) {
+            base_of(camera, detection.detected_at, Health::Online);
+        }
+    }
+
+    /// Drops statuses and dark time before `keep_from`.
+    pub fn prune(&mut self, keep_from: Ms) {
+        let keep = self.statuses.partition_point(|(at, _, _)| *at < keep_from);
+        for (at, id, health) in self.statuses.drain(..keep) {
+            if let Some(camera) = self.cameras.iter_mut().find(|c| c.id == id) {
+                base_of(camera, at, health);
+            }
+        }
+        for camera in &mut self.cameras {
+            camera.offline.retain(|dark| dark.to >= keep_from);
+        }
+    }
+}
+
+/// Moves the base to a later sign; at one instant offline wins.
+fn base_of(camera: &mut Camera, at: Ms, health: Health) {
+    let sign = (at, health);
+    if camera.base.is_none_or(|base| base < sign) {
+        camera.base = Some(sign);
+    }
+}
+
+/// What both have; both sorted and apart.
+pub fn intersect(a: &[Span], b: &[Span]) -> Vec<Span> {
+    let mut out = Vec::new();
+    for left in a {
+        for right in b {
+            out.extend(left.intersect(right));
+        }
+    }
+    out.sort_unstable();
+    out
+}
+
+/// Sorted and apart, touching ones joined.
+pub fn union(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.retain(|span| !span.is_empty());
+    spans.sort_unstable();
+    let mut out: Vec<Span> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match out.last_mut() {
+            Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
+            _ => out.push(span),
+        }
+    }
+    out
+}
+
+/// The smallest span outside of which two sets of spans are the same; none: they are the same.
+pub fn difference(before: &[Span], after: &[Span]) -> Option<Span> {
+    if before == after {
+        return None;
+    }
+    let same_front = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    let same_back = before[same_front..].iter().rev().zip(after[same_front..].iter().rev()).take_while(|(a, b)| a == b);
+    let back = same_back.count();
+    let changed = before[same_front..before.len() - back].iter().chain(&after[same_front..after.len() - back]);
+    changed.copied().reduce(|a, b| Span::new(a.from.min(b.from), a.to.max(b.to)))
+}

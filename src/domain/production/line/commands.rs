@@ -1,0 +1,240 @@
+//! What people and administrators say of a line: reasons, splits, holes, new versions.
+
+use crate::domain::production::changes::{MinuteRow, ShiftRecord};
+use crate::domain::production::config::LineConfig;
+use crate::domain::production::input::{Classification, LineInput};
+use crate::domain::production::detection::Detection;
+use crate::domain::production::line::accounts::PeriodKey;
+use crate::domain::production::line::ledger::{Boundary, Piece};
+use crate::domain::production::line::slices::BadSlices;
+use crate::domain::production::line::timeline::Timeline;
+use crate::domain::production::line::{Line, cameras};
+use crate::domain::production::stop::Stop;
+use crate::domain::production::sums::Bucket;
+use crate::domain::time::{FOREVER, Ms, Span};
+
+/// A command that the line cannot follow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("find the stop that starts at {0} ms: it is not, or no longer, in the ledger")]
+    NoSuchStop(Ms),
+    #[error("find the reason `{0}`: the tenant has no such code")]
+    UnknownReason(String),
+    #[error("split at {0} ms: no stop contains that instant")]
+    NothingToSplit(Ms),
+    #[error("record a hole from {0} to {1} ms: it must end after it begins and not after the line clock")]
+    BadHole(Ms, Ms),
+}
+
+/// What the store must bring back before an older stop can be spoken of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recall {
+    /// The stop as the table has it.
+    pub stop: Stop,
+    /// Minutes of [`Line::recall_span`].
+    pub minutes: Vec<MinuteRow>,
+    /// Latest records of the shifts in that span.
+    pub records: Vec<ShiftRecord>,
+}
+
+impl Line {
+    /// Whether the stop that starts at `from` can be spoken of without bringing anything back.
+    pub fn remembers(&self, from: Ms) -> bool {
+        self.stops.starting(from).is_some()
+    }
+
+    /// The time whose minutes a correction of `stop` touches: its own and that of its shifts.
+    pub fn recall_span(&self, stop: Span) -> Span {
+        let edges = [stop.from, (stop.to - 1).max(stop.from)];
+        edges
+            .into_iter()
+            .filter_map(|at| self.timeline.shift_around(at).map(|(_, span)| span))
+            .fold(stop, |all, shift| Span::new(all.from.min(shift.from), all.to.max(shift.to)))
+    }
+
+    /// Takes an older stop, its minutes and its shifts up again.
+    pub fn recall(&mut self, recall: Recall) -> Result<(), BadSlices> {
+        for row in &recall.minutes {
+            self.accounts.bring_back(row)?;
+        }
+        let stop = &recall.stop;
+        let span = Span::new(stop.started_at, stop.started_at + stop.duration_ms);
+        for record in recall.records {
+            let key = |r: &ShiftRecord| (r.shift.clone(), r.business_date.clone());
+            if self.records.iter().all(|r| key(r) != key(&record)) {
+                self.records.push(record);
+            }
+        }
+        let mut at = span.from;
+        while at < span.to {
+            if let Some((shift, extent)) = self.timeline.shift_around(at) {
+                let key = PeriodKey::Shift { name: shift.name.to_string(), date: shift.date };
+                self.accounts.open_period(key, vec![extent]);
+            }
+            at = self.timeline.find(at).slot.span.to;
+        }
+        self.stops.recall(stop, self.clock.unwrap_or(span.to));
+        Ok(())
+    }
+
+    /// Gives the stop that starts at `from` a reason and a comment.
+    ///
+    /// # Errors
+    /// [`CommandError::NoSuchStop`] and [`CommandError::UnknownReason`]; nothing has changed then.
+    pub fn classify(
+        &mut self,
+        from: Ms,
+        reason_code: Option<String>,
+        comment: Option<String>,
+        author: &str,
+    ) -> Result<(), CommandError> {
+        let clock = self.clock.ok_or(CommandError::NoSuchStop(from))?;
+        let stop = self.stops.starting(from).ok_or(CommandError::NoSuchStop(from))?;
+        if let Some(code) = &reason_code
+            && !self.timeline.at(clock).config.reasons.contains_key(code)
+            && !self.timeline.at(from).config.reasons.contains_key(code)
+        {
+            return Err(CommandError::UnknownReason(code.clone()));
+        }
+        let open = self.open_booked.last().is_some_and(|p| p.span.to >= stop.to && p.span.from <= stop.from)
+            && stop.to == clock;
+        let words = Classification {
+            from,
+            to: if open { FOREVER } else { stop.to },
+            until_exit_after: open.then_some(clock),
+            reason_code,
+            comment,
+            author: author.to_owned(),
+        };
+        self.apply_classification(words);
+        Ok(())
+    }
+
+    /// Takes a classification whose interval is resolved.
+    pub fn apply_classification(&mut self, words: Classification) {
+        self.out.inputs.push(LineInput::Classification(words.clone()));
+        let covered = Span::new(words.from, words.to);
+        let before: Vec<Piece> = self.stop_pieces(covered);
+        self.stops.classify(words);
+        let after: Vec<Piece> = self.stop_pieces(covered);
+        for (old, new) in before.iter().zip(&after).filter(|(old, new)| old != new) {
+            self.rebook(std::slice::from_ref(old), std::slice::from_ref(new));
+        }
+    }
+
+    /// The stops of closed gaps in `span`, as pieces; what the open gap holds is booked anew at the drain.
+    fn stop_pieces(&self, span: Span) -> Vec<Piece> {
+        let open_from = self.boundaries.back().map_or(FOREVER, |b| b.at);
+        self.stops
+            .overlapping(span)
+            .into_iter()
+            .filter(|stop| stop.from < open_from)
+            .map(|stop| Piece {
+                span: stop,
+                bucket: Bucket::Stopped,
+                planned: self.judge_stop(&self.stops, stop).2,
+            })
+            .collect()
+    }
+
+    /// Divides the stop around `at`.
+    ///
+    /// # Errors
+    /// [`CommandError::NothingToSplit`] when no stop contains the instant strictly inside.
+    pub fn split(&mut self, at: Ms, author: &str) -> Result<(), CommandError> {
+        let inside = self.stops.around(at).is_some_and(|stop| stop.from < at);
+        if !inside {
+            return Err(CommandError::NothingToSplit(at));
+        }
+        self.out.inputs.push(LineInput::Split { at, author: author.to_owned() });
+        self.rebook_region(Span::new(at, at + 1), |line| {
+            if let Err(place) = line.stops.splits.binary_search(&at) {
+                line.stops.splits.insert(place, at);
+            }
+        });
+        Ok(())
+    }
+
+    /// Records that the input of [from, to) is missing: it becomes `no_data`.
+    ///
+    /// # Errors
+    /// [`CommandError::BadHole`].
+    pub fn hole(&mut self, hole: Span, author: &str) -> Result<(), CommandError> {
+        if hole.is_empty() || self.clock.is_none_or(|clock| hole.to > clock) {
+            return Err(CommandError::BadHole(hole.from, hole.to));
+        }
+        self.out.inputs.push(LineInput::Hole { from: hole.from, to: hole.to, author: author.to_owned() });
+        self.cameras.add_hole(hole);
+        let mut now = self.no_data.clone();
+        now.push(hole);
+        let now = cameras::union(now);
+        if let Some(changed) = cameras::difference(&self.no_data, &now) {
+            self.rebook_region(changed, |line| line.no_data = now);
+        }
+        Ok(())
+    }
+
+    /// Takes a new set of versions over. `version` begins to hold at `at`; what lies after is booked anew.
+    pub fn reconfigure(&mut self, configs: Vec<LineConfig>, version: u32, at: Ms) {
+        self.out.inputs.push(LineInput::Version { version, at });
+        let reach = self.pruned_to.map_or(at, |pruned_to| pruned_to.max(at));
+        let region = Span::new(reach, FOREVER);
+        let affected: Vec<Detection> = self.tail.range(region.from, region.to).copied().collect();
+        let mut before = self.pieces_of_closed(region);
+        before.append(&mut self.open_booked);
+        for detection in &affected {
+            self.count(detection, -1);
+        }
+        self.timeline = Timeline::new(configs);
+        self.cameras.adopt(&self.timeline);
+        self.reread_boundaries(reach);
+        for detection in &affected {
+            self.count(detection, 1);
+        }
+        let after = self.pieces_of_closed(region);
+        self.rebook(&before, &after);
+        self.settle();
+        // Shifts may have other edges now: their books are opened anew from the slices.
+        self.accounts.periods.retain(|period| period.extent().to <= at);
+        self.periods_until = self.periods_until.min(at);
+        if let (Some(first), Some(clock)) = (self.first, self.clock)
+            && clock >= at
+        {
+            self.open_periods(Span::new(at.max(first), clock + 1));
+        }
+        if self.cameras.matter() {
+            self.look_for_dark();
+        }
+    }
+
+    /// Which detections are exits, and what credit they earn, by the versions now in force from `at` on.
+    pub(super) fn reread_boundaries(&mut self, at: Ms) {
+        let keep = self.boundaries.partition_point(|b| b.at < at).max(1).min(self.boundaries.len());
+        let opening = self.boundaries.front().copied();
+        self.boundaries.truncate(keep);
+        let from = self.boundaries.back().map_or(at, |b| b.at.max(at - 1) + 1).max(at);
+        let exits: Vec<Boundary> = self
+            .tail
+            .range(from, FOREVER)
+            .filter_map(|d| {
+                let version = self.timeline.at(d.detected_at);
+                version.counts(d.area_id).filter(|c| c.exit)?;
+                let cycle = version.cycle_ns(d.product_id).filter(|_| version.config.cycle_credit);
+                let credit_ms = cycle.map_or(0, |cycle| super::apply::credit_ms(d.quantity, cycle));
+                Some(Boundary { at: d.detected_at, credit_ms, exit: true })
+            })
+            .collect();
+        for exit in exits {
+            match self.boundaries.back_mut() {
+                Some(last) if last.at == exit.at => {
+                    let credit_ms = if last.exit { last.credit_ms.max(exit.credit_ms) } else { exit.credit_ms };
+                    *last = Boundary { credit_ms, ..exit };
+                }
+                _ => self.boundaries.push_back(exit),
+            }
+        }
+        if self.boundaries.is_empty() {
+            self.boundaries.extend(opening);
+        }
+    }
+}
