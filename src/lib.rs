@@ -3,4 +3,5 @@
 //! Start with `ARCHITECTURE.md`. Data goes one way: `kafka` → `engine` (around the pure `domain`) → `store` and
 //! topics → `gateway`.
 
+pub mod config;
 pub mod domain;
