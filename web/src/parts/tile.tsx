@@ -1,0 +1,91 @@
+// One line on the wall.
+
+import { useComputed, useSignal } from "@preact/signals";
+
+import { now } from "../clock.ts";
+import type { FigureNow, LineNow } from "../feeds.ts";
+import { age, percent, percentDigits, tileDuration, timeWithDay } from "../format.ts";
+import { locale, t } from "../i18n/index.ts";
+import { linkLost } from "../live/page.ts";
+import { current, FRESH_MS, progress, timing } from "../model.ts";
+import { reasonName } from "../reasons.ts";
+import { zone } from "../session.ts";
+import type { Stop } from "../shapes.ts";
+import { ProgressBar } from "./progress.tsx";
+import { StateWord } from "./state.tsx";
+
+interface Props {
+  item: LineNow;
+  figure: FigureNow | undefined;
+  stop: Stop | null;
+}
+
+export function Tile({ item, figure, stop }: Props) {
+  // Signals, so that a second's tick writes two texts instead of drawing the tile anew.
+  const line = useSignal(item);
+  line.value = item;
+  const times = useComputed(() => timing(line.value, now.value, linkLost.value));
+  const held = useComputed(() => tileDuration(times.value.heldMs));
+  const stale = useComputed(() => times.value.stale);
+  const ageText = useComputed(() => {
+    const { ageMs } = times.value;
+    return t("age.data", { age: ageMs < FRESH_MS ? `< ${age(FRESH_MS)}` : age(ageMs) });
+  });
+  const since = useComputed(() =>
+    t("state.since", { time: timeWithDay(Date.parse(line.value.since), now.value, locale.value, zone.value) }),
+  );
+
+  const shift = current(figure, times.peek().lineNow);
+  return (
+    <a
+      class={`tile tile-${item.state} ${stale.value ? "stale" : ""}`}
+      href={`/line/${encodeURIComponent(item.line)}`}
+      data-line={item.line}
+      data-state={item.state}
+    >
+      <div class="tile-head">
+        <h2>{item.title}</h2>
+        <span class="tile-age">{ageText}</span>
+      </div>
+      <div class="tile-state">
+        <StateWord state={item.state} />
+        <span class="tile-held">{held}</span>
+      </div>
+      <p class="tile-why">
+        <span>{since}</span>
+        {item.state === "stopped" && (
+          <span class="tile-reason">{stop?.reason_code ? reasonName(stop.reason_code) : t("wall.noReason")}</span>
+        )}
+      </p>
+      <div class="tile-oee">
+        <p class="tile-big">
+          <span class="tile-digits">{percentDigits(shift?.oee, locale.value)}</span>
+          <span class="tile-unit">
+            {shift?.oee != null && "%"} {t("figure.oee")}
+          </span>
+        </p>
+        {shift ? (
+          <dl class="tile-apq">
+            <Part name="availability" value={shift.availability} />
+            <Part name="performance" value={shift.performance} />
+            <Part name="quality" value={shift.quality} />
+          </dl>
+        ) : (
+          <p class="tile-apq">{t(figure ? "figure.noShift" : "figure.none")}</p>
+        )}
+      </div>
+      {shift ? <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} /> : <div class="progress" />}
+    </a>
+  );
+}
+
+function Part({ name, value }: { name: "availability" | "performance" | "quality"; value: number | null }) {
+  return (
+    <div>
+      <dt>
+        <abbr title={t(`figure.${name}`)}>{t(`figure.${name}.letter`)}</abbr>
+      </dt>
+      <dd>{percent(value, locale.value, 0)}</dd>
+    </div>
+  );
+}
