@@ -5,3 +5,7 @@
 
 pub mod config;
 pub mod domain;
+
+// Test helpers that test binaries include as well call the library by its name.
+#[cfg(test)]
+extern crate self as andon;

@@ -134,9 +134,7 @@ impl Cameras {
         let camera = &self.cameras[index];
         let mut signs: Vec<(Ms, Health)> = camera.base.into_iter().collect();
         signs.extend(self.statuses.iter().filter(|(_, id, _)| *id == camera.id).map(|(at, _, health)| (*at, *health)));
-        signs.extend(
-            tail.iter().filter(|d| d.camera_id == Some(camera.id)).map(|d| (d.detected_at, Health::Online)),
-        );
+        signs.extend(tail.iter().filter(|d| d.camera_id == Some(camera.id)).map(|d| (d.detected_at, Health::Online)));
         signs.sort_unstable();
         let heartbeat = |at: Ms| timeline.at(at).config.heartbeat_ms;
         let mut dark = Vec::new();

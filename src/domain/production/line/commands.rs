@@ -2,8 +2,8 @@
 
 use crate::domain::production::changes::{MinuteRow, ShiftRecord};
 use crate::domain::production::config::LineConfig;
-use crate::domain::production::input::{Classification, LineInput};
 use crate::domain::production::detection::Detection;
+use crate::domain::production::input::{Classification, LineInput};
 use crate::domain::production::line::accounts::PeriodKey;
 use crate::domain::production::line::ledger::{Boundary, Piece};
 use crate::domain::production::line::slices::BadSlices;
@@ -129,11 +129,7 @@ impl Line {
             .overlapping(span)
             .into_iter()
             .filter(|stop| stop.from < open_from)
-            .map(|stop| Piece {
-                span: stop,
-                bucket: Bucket::Stopped,
-                planned: self.judge_stop(&self.stops, stop).2,
-            })
+            .map(|stop| Piece { span: stop, bucket: Bucket::Stopped, planned: self.judge_stop(&self.stops, stop).2 })
             .collect()
     }
 

@@ -194,9 +194,7 @@ impl Stops {
         self.live.retain(|from, to| *to >= keep_from || told.contains_key(from));
         self.words.retain(|words| words.to >= keep_from);
         let live = &self.live;
-        self.splits.retain(|at| {
-            *at >= keep_from || live.range(..*at).next_back().is_some_and(|(_, to)| *to >= *at)
-        });
+        self.splits.retain(|at| *at >= keep_from || live.range(..*at).next_back().is_some_and(|(_, to)| *to >= *at));
     }
 }
 

@@ -85,9 +85,7 @@ fn count_areas(config: &LineConfig) -> Vec<(i32, Counts)> {
             let counts = match basis {
                 QualityBasis::Auto => Counts { total: output || reject, ideal: output || reject, ..Counts::default() },
                 QualityBasis::InputOutput => Counts { total: input, ideal: output, ..Counts::default() },
-                QualityBasis::None => {
-                    Counts { total: output, ideal: output, unmeasured: output, ..Counts::default() }
-                }
+                QualityBasis::None => Counts { total: output, ideal: output, unmeasured: output, ..Counts::default() },
             };
             (area.id, Counts { exit: config.is_exit(area.id), good: output, reject, ..counts })
         })
