@@ -5,7 +5,4 @@
 
 pub mod config;
 pub mod domain;
-
-// Test helpers that test binaries include as well call the library by its name.
-#[cfg(test)]
-extern crate self as andon;
+pub mod kafka;
