@@ -6,3 +6,7 @@
 pub mod config;
 pub mod domain;
 pub mod kafka;
+
+// Test helpers that test binaries include as well call the library by its name.
+#[cfg(test)]
+extern crate self as andon;

@@ -1,5 +1,5 @@
 //! Configuration: of a process ([`Config`]: a TOML file and the environment, which wins) and of a tenant
-//! (the file that `andon tenant apply` takes).
+//! ([`tenant::TenantSpec`]: the file that `andon tenant apply` takes).
 //!
 //! Every key is typed and documented; an unknown key or a wrong value is refused with the key's name and what to
 //! write instead, and the caller exits with 64.
@@ -7,6 +7,7 @@
 pub mod keys;
 mod load;
 mod secret;
+pub mod tenant;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use self::load::syntax_error;
 pub use self::load::{Environment, Process};
 pub use self::secret::SecretUrl;
 
