@@ -24,16 +24,17 @@ const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 's
 const WINDOWS = ["shift", "5m", "15m", "1h", "8h", "24h", "day"];
 const epoch = String(Date.now());
 let offset = 0;
-let user = null;
 let brokenUntil = 0;
 let mutedUntil = 0;
 
 const overlapping = (line, from, to) =>
   line.stops.filter((stop) => Date.parse(stop.started_at) < to && (!stop.ended_at || Date.parse(stop.ended_at) > from));
 
-async function api(method, path, query, body) {
-  if (path === "/auth/login") return body.password === "wrong" ? [401, { title: "unauthorized" }] : ((user = body.username), [200, {}]);
-  if (path === "/auth/logout") return (user = null), [204, null];
+const userOf = (request) => request.headers.cookie?.match(/user=(\w+)/)?.[1] ?? null;
+
+async function api(method, path, query, body, user) {
+  if (path === "/auth/login") return body.password === "wrong" ? [401, { title: "unauthorized" }] : [200, {}, body.username];
+  if (path === "/auth/logout") return [204, null, ""];
   if (user === null) return [401, { title: "not signed in" }];
   if (path === "/auth/me") {
     const role = user === "viewer" ? "VIEWER" : "OPERATOR";
@@ -78,8 +79,9 @@ const server = createServer(async (request, response) => {
       const chunks = [];
       for await (const chunk of request) chunks.push(chunk);
       const body = chunks.length ? JSON.parse(Buffer.concat(chunks).toString()) : {};
-      const [status, answer] = await api(request.method, pathname.slice(7), searchParams, body);
-      response.writeHead(status, { "content-type": "application/json" });
+      const [status, answer, name] = await api(request.method, pathname.slice(7), searchParams, body, userOf(request));
+      const cookie = name === undefined ? {} : { "set-cookie": `user=${name}; Path=/; HttpOnly; SameSite=Strict` };
+      response.writeHead(status, { "content-type": "application/json", ...cookie });
       return void response.end(answer === null ? undefined : JSON.stringify(answer));
     }
     if (pathname.startsWith("/dev/")) {
@@ -101,7 +103,7 @@ const server = createServer(async (request, response) => {
 
 const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "andon.v1" });
 server.on("upgrade", (request, socket, head) => {
-  if (user === null || Date.now() < brokenUntil) return void socket.destroy();
+  if (userOf(request) === null || Date.now() < brokenUntil) return void socket.destroy();
   sockets.handleUpgrade(request, socket, head, (client) => {
     client.subs = new Map();
     send(client, { op: "hello", protocol: "andon.v1", heartbeat_s: 2 });

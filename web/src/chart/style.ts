@@ -15,6 +15,7 @@ export function timeAxis(locale: string, zone: string): uPlot.Axis {
   return {
     stroke: token("ink-quiet"),
     font: FONT,
+    size: 32,
     grid: { stroke: token("rule"), width: 1 },
     ticks: { stroke: token("rule"), width: 1, size: 5 },
     space: 70,

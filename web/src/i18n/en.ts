@@ -74,6 +74,7 @@ export const en = {
   "wall.piecesOnly": "{made} pieces",
   "wall.target.hint":
     "Target by now = planned busy time × ideal rate × OEE target ({oee}). Shown are the good pieces of the shift.",
+  "wall.legend": "Pieces: good pieces of the shift, against planned busy time × ideal rate × OEE target",
   "wall.noReason": "no reason given",
   "wall.empty": "No lines to show.",
   "wall.page": "{page} of {pages}",

@@ -76,6 +76,7 @@ export const es: Record<Key, string> = {
   "wall.piecesOnly": "{made} piezas",
   "wall.target.hint":
     "Objetivo hasta ahora = tiempo planificado × ritmo ideal × objetivo de OEE ({oee}). Se muestran las piezas buenas del turno.",
+  "wall.legend": "Piezas: buenas del turno, frente a tiempo planificado × ritmo ideal × objetivo de OEE",
   "wall.noReason": "sin motivo indicado",
   "wall.empty": "No hay líneas que mostrar.",
   "wall.page": "{page} de {pages}",

@@ -13,7 +13,7 @@ import { Announce } from "../parts/announce.tsx";
 import { ProgressBar } from "../parts/progress.tsx";
 import { StateWord } from "../parts/state.tsx";
 import { reasonName } from "../reasons.ts";
-import type { Stop } from "../shapes.ts";
+import { busyMs, type Stop } from "../shapes.ts";
 
 const SHIFT_WINDOW = { window: "shift" };
 const ALL = {};
@@ -82,7 +82,7 @@ function Row({ item, figure, stop }: { item: LineNow; figure: FigureNow | undefi
       <td class="number">{tileDuration(times.heldMs)}</td>
       <td>{item.state === "stopped" && (stop?.reason_code ? reasonName(stop.reason_code) : t("wall.noReason"))}</td>
       <td class="number strong">{shift ? percent(shift.oee, locale.value) : <span class="quiet">{t("figure.noShift")}</span>}</td>
-      <td>{shift && <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} />}</td>
+      <td>{shift && busyMs(shift) > 0 && <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} />}</td>
       <td class="number quiet">{times.ageMs < FRESH_MS ? t("age.live") : age(times.ageMs)}</td>
     </tr>
   );

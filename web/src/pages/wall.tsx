@@ -7,10 +7,12 @@ import { now } from "../clock.ts";
 import { figureFeed, figureKey, openStopFeed, stateFeed } from "../feeds.ts";
 import { locale, t } from "../i18n/index.ts";
 import { linkLost, useFeed } from "../live/page.ts";
+import { timeOfDay } from "../format.ts";
 import { byTitle, openStop, wallColumns } from "../model.ts";
 import { Announce } from "../parts/announce.tsx";
 import { LinkBar } from "../parts/link.tsx";
 import { Tile } from "../parts/tile.tsx";
+import { zone } from "../session.ts";
 import { viewport } from "../parts/viewport.ts";
 
 /** More tiles than this cannot be read from afar: they take turns. */
@@ -33,6 +35,7 @@ export function WallPage({ only, columns }: { only: readonly string[]; columns: 
     const all = [...states.value.items.values()].sort(byTitle(locale.value));
     return only.length === 0 ? all : all.filter((line) => only.includes(line.line));
   });
+  const clock = useComputed(() => timeOfDay(now.value, locale.value, zone.value));
   const turn = useComputed(() => Math.floor(now.value / TURN_MS));
   const shift = useComputed(() => SHIFTS[Math.floor(now.value / SHIFT_MS) % SHIFTS.length] ?? 0);
   useEffect(() => {
@@ -75,8 +78,12 @@ export function WallPage({ only, columns }: { only: readonly string[]; columns: 
           ))}
         </div>
       )}
-      {pages > 1 && <p class="wall-page">{t("wall.page", { page: page + 1, pages })}</p>}
       <LinkBar />
+      <div class="wall-foot">
+        <span>{t("wall.legend")}</span>
+        {pages > 1 && <span>{t("wall.page", { page: page + 1, pages })}</span>}
+        <time>{clock}</time>
+      </div>
     </main>
   );
 }

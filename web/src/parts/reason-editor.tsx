@@ -94,12 +94,13 @@ function flat(node: ReasonNode): ReasonNode[] {
 
 function Choice({ node, name, code }: { node: ReasonNode; name: string; code: { value: string } }) {
   const { reason } = node;
+  const kind = t(`reason.kind.${reason.kind}`);
   return (
     <label class="choice">
       <input type="radio" name={name} value={reason.code} checked={code.value === reason.code} onChange={() => (code.value = reason.code)} />
       <span>
         {reason.name}
-        {reason.kind !== "unplanned" && <small> {t(`reason.kind.${reason.kind}`)}</small>}
+        {reason.kind !== "unplanned" && kind.toLowerCase() !== reason.name.toLowerCase() && <small> {kind}</small>}
       </span>
     </label>
   );

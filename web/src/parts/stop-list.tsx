@@ -34,7 +34,7 @@ export function StopList({ stops, hours, lineNow, chosen, onChoose, loading }: P
   }, [chosen]);
 
   return (
-    <section class="panel stops" aria-label={t("stops.title")}>
+    <section class="panel stops" aria-label={t("stops.title")} aria-busy={loading}>
       <div class="panel-head">
         <h2>{t("stops.title")}</h2>
         <span class="quiet">{t("stops.count", { count: stops.length, hours })}</span>

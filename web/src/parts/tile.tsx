@@ -10,7 +10,7 @@ import { linkLost } from "../live/page.ts";
 import { current, FRESH_MS, progress, timing } from "../model.ts";
 import { reasonName } from "../reasons.ts";
 import { zone } from "../session.ts";
-import type { Stop } from "../shapes.ts";
+import { busyMs, type Stop } from "../shapes.ts";
 import { ProgressBar } from "./progress.tsx";
 import { StateWord } from "./state.tsx";
 
@@ -49,32 +49,38 @@ export function Tile({ item, figure, stop }: Props) {
       </div>
       <div class="tile-state">
         <StateWord state={item.state} />
-        <span class="tile-held">{held}</span>
       </div>
-      <p class="tile-why">
-        <span>{since}</span>
-        {item.state === "stopped" && (
-          <span class="tile-reason">{stop?.reason_code ? reasonName(stop.reason_code) : t("wall.noReason")}</span>
-        )}
-      </p>
+      <div class="tile-time">
+        <span class="tile-held">{held}</span>
+        <p class="tile-why">
+          {item.state === "stopped" && (
+            <span class="tile-reason">{stop?.reason_code ? reasonName(stop.reason_code) : t("wall.noReason")}</span>
+          )}
+          <span>{since}</span>
+        </p>
+      </div>
       <div class="tile-oee">
         <p class="tile-big">
-          <span class="tile-digits">{percentDigits(shift?.oee, locale.value)}</span>
+          <span class="tile-digits">{percentDigits(shift?.oee, locale.value, (shift?.oee ?? 0) < 0.9995 ? 1 : 0)}</span>
           <span class="tile-unit">
             {shift?.oee != null && "%"} {t("figure.oee")}
           </span>
         </p>
-        {shift ? (
+        {shift && busyMs(shift) > 0 ? (
           <dl class="tile-apq">
             <Part name="availability" value={shift.availability} />
             <Part name="performance" value={shift.performance} />
             <Part name="quality" value={shift.quality} />
           </dl>
         ) : (
-          <p class="tile-apq">{t(figure ? "figure.noShift" : "figure.none")}</p>
+          <p class="tile-apq">{shift === null && t(figure ? "figure.noShift" : "figure.none")}</p>
         )}
       </div>
-      {shift ? <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} /> : <div class="progress" />}
+      {shift && busyMs(shift) > 0 ? (
+        <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} />
+      ) : (
+        <div class="progress" />
+      )}
     </a>
   );
 }
