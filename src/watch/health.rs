@@ -1,0 +1,134 @@
+//! Readiness: named conditions, each fulfilled or with the reason why not.
+//!
+//! Each part of a process declares its conditions when it starts ([`Health::expect`]) and reports changes
+//! ([`Health::set`]). A process without any condition is still starting, thus not ready.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde::Serialize;
+
+/// The shared readiness of a process; clones speak of the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// By name; `None` is fulfilled, else the reason.
+    conditions: Arc<RwLock<BTreeMap<String, Option<String>>>>,
+}
+
+/// What `/ready` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub ready: bool,
+    /// In the order of their names.
+    pub conditions: Vec<Condition>,
+}
+
+/// One condition of a [`Report`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    pub name: String,
+    pub ok: bool,
+    /// Why not; absent when fulfilled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+// === impl Health ===
+
+impl Health {
+    /// Nothing declared yet: not ready.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Declares conditions that are not fulfilled yet; those already reported on stay as they are.
+    pub fn expect(&self, names: &[&str]) {
+        let mut conditions = self.conditions.write();
+        for name in names {
+            conditions.entry((*name).to_owned()).or_insert_with(|| Some("starting".to_owned()));
+        }
+    }
+
+    /// Reports a condition and logs when it changes between fulfilled and not, or changes its reason.
+    pub fn set<R: Display>(&self, name: &str, state: Result<(), R>) {
+        let reason = state.err().map(|reason| reason.to_string());
+        let before = self.conditions.write().insert(name.to_owned(), reason.clone());
+        if before.as_ref() == Some(&reason) {
+            return;
+        }
+        match reason {
+            None => tracing::info!(condition = name, "fulfilled"),
+            Some(reason) => tracing::warn!(condition = name, reason, "not fulfilled"),
+        }
+    }
+
+    /// Forgets a condition that has nobody left to speak for it, such as a line that moved to another process.
+    pub fn remove(&self, name: &str) {
+        self.conditions.write().remove(name);
+    }
+
+    /// Everything declared and reported so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let conditions: Vec<Condition> = self
+            .conditions
+            .read()
+            .iter()
+            .map(|(name, reason)| Condition { name: name.clone(), ok: reason.is_none(), reason: reason.clone() })
+            .collect();
+        let ready = !conditions.is_empty() && conditions.iter().all(|condition| condition.ok);
+        Report { ready, conditions }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_declared_nothing_is_not_ready() {
+        assert!(!Health::new().report().ready);
+    }
+
+    #[test]
+    fn ready_once_every_condition_is_fulfilled() {
+        let health = Health::new();
+        health.expect(&["database", "kafka"]);
+        health.set("kafka", Ok::<(), String>(()));
+        let report = health.report();
+        assert!(!report.ready);
+        assert_eq!(
+            report.conditions[0],
+            Condition { name: "database".to_owned(), ok: false, reason: Some("starting".to_owned()) }
+        );
+
+        health.set("database", Ok::<(), String>(()));
+        assert!(health.report().ready);
+
+        health.set("database", Err("connection refused"));
+        let report = health.report();
+        assert!(!report.ready);
+        assert_eq!(report.conditions[0].reason.as_deref(), Some("connection refused"));
+    }
+
+    #[test]
+    fn declaring_again_keeps_what_was_reported() {
+        let health = Health::new();
+        health.set("kafka", Ok::<(), String>(()));
+        health.expect(&["kafka"]);
+        assert!(health.report().ready);
+    }
+
+    #[test]
+    fn a_removed_condition_no_longer_holds_the_process_back() {
+        let health = Health::new();
+        health.set("kafka", Ok::<(), String>(()));
+        health.set("line demo.l1", Err("catching up"));
+        assert!(!health.report().ready);
+        health.remove("line demo.l1");
+        assert!(health.report().ready);
+    }
+}
