@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { FigureNow, LineNow } from "../src/feeds.ts";
 import { figureFeed, openStopFeed, stateFeed } from "../src/feeds.ts";
 import { current, emptyState, openStop, progress, timing, wallColumns } from "../src/model.ts";
+import { scriptOf } from "../src/live/renew.ts";
 import { reasonTree } from "../src/reasons.ts";
 import { routeOf } from "../src/router.ts";
 import { MinuteTable, RollingTable } from "../src/series.ts";
@@ -223,4 +224,9 @@ test("addresses", () => {
   assert.deepEqual(routeOf("/login", "?next=//evil.example"), { page: "login", next: "/" });
   assert.deepEqual(routeOf("/login", "?next=https://evil.example"), { page: "login", next: "/" });
   assert.deepEqual(routeOf("/line/a/b", ""), { page: "unknown" });
+});
+
+test("a renewed page is told by its script", () => {
+  assert.equal(scriptOf('<script type="module" src="/assets/app-AB12.js"></script>'), "/assets/app-AB12.js");
+  assert.equal(scriptOf("<title>Bad gateway</title>"), null);
 });

@@ -1,12 +1,13 @@
 // The wall display: all lines of the tenant, to be read from five metres.
 
 import { useComputed } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import { now } from "../clock.ts";
 import { figureFeed, figureKey, openStopFeed, stateFeed } from "../feeds.ts";
 import { locale, t } from "../i18n/index.ts";
-import { linkLost, useFeed } from "../live/page.ts";
+import { linkLost, linkState, useFeed } from "../live/page.ts";
+import { reloadWhenRenewed } from "../live/renew.ts";
 import { timeOfDay } from "../format.ts";
 import { byTitle, openStop, wallColumns } from "../model.ts";
 import { Announce } from "../parts/announce.tsx";
@@ -43,6 +44,15 @@ export function WallPage({ only, columns }: { only: readonly string[]; columns: 
     document.documentElement.classList.add("on-wall");
     return () => document.documentElement.classList.remove("on-wall");
   }, [locale.value, wanted]);
+
+  const status = linkState.value?.status;
+  const wasDown = useRef(false);
+  useEffect(() => {
+    if (status === "down") wasDown.current = true;
+    if (status !== "up" || !wasDown.current) return;
+    wasDown.current = false;
+    void reloadWhenRenewed();
+  }, [status]);
 
   const all = lines.value;
   const pages = Math.ceil(all.length / TILES_AT_ONCE);
