@@ -93,7 +93,7 @@ impl Findings {
 
     fn length(&mut self, key: String, value: Seconds, low: Ms) {
         if !(low..=MAX_LENGTH_MS).contains(&value.ms()) {
-            let low = Seconds::from_ms(low).ms() as f64 / 1000.0;
+            let low = low as f64 / 1000.0;
             let fix = format!("write seconds from {low} to {}", MAX_LENGTH_MS / 1000);
             self.add(key, "is out of range", fix);
         }
