@@ -95,7 +95,7 @@ export class Line {
     const quality = total ? (total - reject) / total : null;
     const oee = busy ? ((ideal_ns / 1e6) * (quality ?? 1)) / busy : null;
     return {
-      line: this.name, window, from: iso(from), to: iso(now), as_of: iso(now), state: "provisional", revision: 0,
+      line: this.name, window, from: iso(from), to: iso(window === "shift" ? from + 8 * 60 * MINUTE : now + 1), as_of: iso(now), state: "provisional", revision: 0,
       config_versions: [1], policy_versions: [1], completeness: busy + no_data ? busy / (busy + no_data) : null,
       buckets_ms: { unscheduled, planned_stop: 0, no_data, running, micro_stop, stopped }, outside_ms: 0,
       pieces: { total, good: total - reject, reject, outside_pbt: 0 }, ideal_ns, stops: count, micro_stops: 12,

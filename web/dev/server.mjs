@@ -15,6 +15,8 @@ import { Line, REASONS } from "./plant.mjs";
 
 const PORT = Number(process.env.PORT ?? 8090);
 const LINES = Number(process.env.LINES ?? 6);
+// Frames every so many milliseconds: 20 shows in minutes what a wall does in hours.
+const EVERY_MS = Number(process.env.EVERY_MS ?? 1000);
 const LOCALE = process.env.LOCALE ?? "es";
 const dist = join(dirname(fileURLToPath(import.meta.url)), "../dist");
 const lines = Array.from({ length: LINES }, (_, index) => new Line(index, Date.now()));
@@ -161,7 +163,7 @@ setInterval(() => {
   const now = Date.now();
   broadcast("feed_state", lines.map((line) => line.stateItem(now)));
   broadcast("feed_oee", lines.flatMap((line) => WINDOWS.map((window) => line.figure(window, now))));
-}, 1000);
+}, EVERY_MS);
 setInterval(() => {
   for (const client of sockets.clients) {
     const heads = Object.fromEntries([...client.subs.keys()].map((id) => [id, 0]));

@@ -51,13 +51,14 @@ export function progress(figure: Figure, item: LineNow): Progress {
   return { made, target, ratio: target !== null && target >= 1 ? made / target : null };
 }
 
+/** A shift's figure stays this long after its end, until the next shift's has come. */
+const HANDOVER_MS = 5_000;
+
 /** The figure if its period holds at the line's clock: between shifts there is none. */
 export function current(figure: FigureNow | undefined, lineNow: number): FigureNow | null {
   if (!figure) return null;
   if (figure.window !== "shift") return figure;
-  const from = Date.parse(figure.from);
-  const over = figure.state === "final" || (Number.isFinite(from) && lineNow < from);
-  return over ? null : figure;
+  return Date.parse(figure.from) <= lineNow && lineNow < Date.parse(figure.to) + HANDOVER_MS ? figure : null;
 }
 
 /** Why a figure has no OEE: where most of its time went. */

@@ -31,7 +31,7 @@ const figure = (over: Partial<FigureNow> = {}): FigureNow => ({
   line: "l1",
   window: "shift",
   from: "2026-01-01T06:00:00.000Z",
-  to: "2026-01-01T10:01:00.000Z",
+  to: "2026-01-01T14:00:00.000Z",
   as_of: "2026-01-01T10:01:00.000Z",
   state: "provisional",
   revision: 0,
@@ -110,10 +110,14 @@ test("the rate of the target is that of the mix made, the line's own before the 
   assert.deepEqual(progress(none, line({ ideal_cycle_ns: null })), { made: 0, target: null, ratio: null });
 });
 
-test("a final shift figure is not the current shift's", () => {
-  assert.equal(current(figure({ state: "final" }), at(T0)), null);
-  assert.notEqual(current(figure(), at(T0)), null);
-  assert.notEqual(current(figure({ state: "final", window: "24h" }), at(T0)), null);
+test("a shift's figure holds during the shift and until the next one's can have come", () => {
+  const of = (time: string, over: Partial<FigureNow> = {}) => current(figure(over), at(`2026-01-01T${time}Z`)) !== null;
+  assert.equal(of("06:00:00"), true);
+  assert.equal(of("13:59:59"), true);
+  assert.equal(of("14:00:04"), true);
+  assert.equal(of("14:00:05"), false);
+  assert.equal(of("05:59:59"), false);
+  assert.equal(of("20:00:00", { window: "24h" }), true);
   assert.equal(current(undefined, at(T0)), null);
 });
 
