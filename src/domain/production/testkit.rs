@@ -158,6 +158,12 @@ impl LineBuilder {
         self
     }
 
+    /// The line's ideal cycle, to the nanosecond.
+    pub fn cycle_s(mut self, seconds: f64) -> Self {
+        self.config.ideal_cycle_ns = Some((seconds * 1e9).round() as i64);
+        self
+    }
+
     pub fn product_cycle(mut self, product: i32, ms: Ms) -> Self {
         self.config.product_cycles_ns.insert(product, ms * 1_000_000);
         self

@@ -1,0 +1,9 @@
+//! What Andon promises, checked without servers. A folder of modules in one binary: linking is what takes long.
+
+mod spec {
+    #[allow(dead_code, reason = "each binary uses a part of the kit")]
+    #[path = "../../src/domain/production/testkit.rs"]
+    mod testkit;
+
+    mod worked_examples;
+}
