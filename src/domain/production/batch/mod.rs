@@ -136,7 +136,7 @@ impl Ledger {
         self.closed = closed::find(&self.versions, &self.detections, inputs, covered);
         let exits = gaps::exits(&self.versions, &self.detections);
         let pieces = gaps::pieces(&self.versions, &exits, &self.closed, covered);
-        let goes_on = !exits.last().is_some_and(|e| e.at == covered.to) && self.closed_at(covered.to).is_none();
+        let goes_on = exits.last().is_none_or(|exit| exit.at != covered.to) && self.closed_at(covered.to).is_none();
         let found = stops::Found { line: &self.line, versions: &self.versions, clock: covered.to, goes_on };
         (self.pieces, self.stops) = found.stops(pieces, &exits, inputs);
     }
