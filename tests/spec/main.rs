@@ -1,0 +1,3 @@
+//! What can be held against the specification without a server.
+
+mod purity;
