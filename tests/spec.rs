@@ -5,5 +5,6 @@ mod spec {
     #[path = "../../src/domain/production/testkit.rs"]
     mod testkit;
 
+    mod purity;
     mod worked_examples;
 }

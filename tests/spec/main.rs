@@ -1,3 +1,0 @@
-//! What can be held against the specification without a server.
-
-mod purity;
