@@ -46,9 +46,10 @@ SQL
       >"$dir/mysql8-install.log" 2>&1 ||
       { tail -n 15 "$dir/mysql8-install.log" >&2; rm -rf "$data"; die "failed to create MySQL's data folder $data"; }
   fi
-  # Its TLS library is too old for today's clients, and nothing leaves the loopback.
+  # Its TLS library is too old for today's clients, and without TLS they cannot log in by its newer plugin.
   launch mysql8 "$mysql8_home/server/bin/mysqld" "${common[@]}" --tmpdir="$dir/mysql8" --socket="$(short_socket mysql8)" \
-    --bind-address=127.0.0.1 --port="$(port_of mysql8)" --mysqlx=OFF --skip-name-resolve --skip-ssl --local-infile=1 \
+    --bind-address=127.0.0.1 --port="$(port_of mysql8)" --mysqlx=OFF --skip-name-resolve --skip-ssl \
+    --local-infile=1 --default-authentication-plugin=mysql_native_password \
     --character-set-server=utf8mb4 --collation-server=utf8mb4_bin --default-time-zone=+00:00 \
     --innodb-buffer-pool-size=128M --max-connections=200 --max-allowed-packet=64M --skip-log-bin
 }

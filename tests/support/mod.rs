@@ -3,7 +3,7 @@
 //! Each test takes a [`Site`]: its own global database, its own tenants with random names, its own topics and consumer
 //! group; all of it is dropped at the end, also when the test fails.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 pub mod process;
 pub mod site;
