@@ -43,10 +43,7 @@ export function Tile({ item, figure, stop }: Props) {
       data-line={item.line}
       data-state={item.state}
     >
-      <div class="tile-head">
-        <h2>{item.title}</h2>
-        <span class="tile-age">{ageText}</span>
-      </div>
+      <h2>{item.title}</h2>
       <div class="tile-state">
         <StateWord state={item.state} />
       </div>
@@ -76,11 +73,10 @@ export function Tile({ item, figure, stop }: Props) {
           <p class="tile-apq">{shift === null && t(figure ? "figure.noShift" : "figure.none")}</p>
         )}
       </div>
-      {shift && busyMs(shift) > 0 ? (
-        <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} />
-      ) : (
-        <div class="progress" />
-      )}
+      <div class="tile-foot">
+        {shift && busyMs(shift) > 0 && <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} />}
+        <span class="tile-age">{ageText}</span>
+      </div>
     </a>
   );
 }
