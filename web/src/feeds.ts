@@ -3,9 +3,9 @@
 import type { Feed } from "./live/reducer.ts";
 import { type Figure, LINE_STATES, type StateItem, type Stop } from "./shapes.ts";
 
-/** A value and the server time at which its frame was sent. */
+/** A value and when it was told. */
 export interface Heard {
-  /** Server time, milliseconds; NaN when the frame did not say. */
+  /** Server time at which the line told it, else at which its frame was sent; milliseconds, NaN when neither is known. */
   heard: number;
 }
 
@@ -22,7 +22,8 @@ export const stateFeed: Feed<LineNow> = {
     if (!isObject(item) || !has(item, "line", "state", "since", "as_of")) return null;
     if (!(LINE_STATES as readonly unknown[]).includes(item["state"])) return null;
     const title = typeof item["title"] === "string" && item["title"] !== "" ? item["title"] : item["line"];
-    return { ...item, title, heard: sentAt } as LineNow;
+    const told = typeof item["published_at"] === "string" ? Date.parse(item["published_at"]) : sentAt;
+    return { ...item, title, heard: told } as LineNow;
   },
   key: (item) => item.line,
 };

@@ -16,6 +16,8 @@ export interface StateItem {
   state: LineState;
   since: string;
   as_of: string;
+  /** When the broker took this word of the line's. */
+  published_at?: string | null;
   /** Nanoseconds per piece; null: the line has no ideal rate. */
   ideal_cycle_ns?: number | null;
   /** 0 to 1. */

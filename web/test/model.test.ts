@@ -144,6 +144,8 @@ test("feeds refuse what they do not understand", () => {
   assert.equal(stateFeed.read({ line: "l1", state: "dancing", since: T0, as_of: T0 }, 0), null);
   assert.equal(stateFeed.read("text", 0), null);
   assert.equal(stateFeed.read({ line: "l1", state: "running", since: T0, as_of: T0 }, 7)?.heard, 7);
+  const told = { line: "l1", state: "running", since: T0, as_of: T0, published_at: T0 };
+  assert.equal(stateFeed.read(told, 7)?.heard, at(T0), "a snapshot repeats what was told long ago");
   assert.equal(figureFeed.read({ line: "l1", window: "shift" }, 0), null);
 });
 
