@@ -4,6 +4,7 @@ use andon::domain::production::batch::{BatchInput, Ledger, recompute};
 use andon::domain::production::config::{ChangeoverPolicy, LineConfig, LossPolicy, QualityBasis, Role};
 use andon::domain::production::detection::Detection;
 use andon::domain::production::figure::{Figure, Flag, Window, ratios};
+use andon::domain::production::indices::Indices;
 use andon::domain::production::input::LineInput;
 use andon::domain::time::{HOUR_MS, MINUTE_MS, Ms, Span};
 use jiff::civil::date;
@@ -169,6 +170,17 @@ fn planned_reasons_take_time_out_like_breaks() {
     check("vorne-ws-54h", &figure, all(0.6547, 0.8582, 0.9951, 0.5591));
     assert_eq!(figure.buckets_ms.planned_stop, ms(460.0));
     assert_eq!(figure.stops, 1);
+}
+
+#[test]
+fn teep_is_of_the_whole_time() {
+    let ws_435 = Example { shift_min: 480.0, breaks_min: 45.0, run_min: 405.0, cycle_s: 30.0, total: 700, reject: 25 };
+    for (id, example, teep) in [("vorne-fast-guide", VORNE_FAST_GUIDE, 0.6544), ("vorne-ws-435", ws_435, 0.7031)] {
+        let sums = example.ledger().sums(Span::new(zero(), zero() + ms(480.0)));
+        assert_close(id, Indices::new(&sums).teep, teep);
+    }
+    let (ledger, period) = vorne_54_hours();
+    assert_close("vorne-ws-54h", Indices::new(&ledger.sums(period)).teep, 0.4797);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::config::SecretUrl;
 use crate::domain::production::config::{LossPolicy, ReasonKind, Role};
 
 pub use self::values::{Day, Seconds, WallTime};
+pub use crate::domain::production::indices::LossCategory;
 
 /// Everything that a tenant's file says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,18 +173,6 @@ pub struct ReasonSpec {
     pub kind: ReasonKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<LossCategory>,
-}
-
-/// Of the six big losses, the one that a reason belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LossCategory {
-    Breakdown,
-    Setup,
-    Idling,
-    Speed,
-    Defect,
-    Startup,
 }
 
 /// `[[line]]`

@@ -8,6 +8,7 @@ pub mod changes;
 pub mod config;
 pub mod detection;
 pub mod figure;
+pub mod indices;
 pub mod input;
 pub mod line;
 pub mod stop;
