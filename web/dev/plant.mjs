@@ -71,6 +71,11 @@ export class Line {
     return Math.round(this.rate * (0.88 + 0.12 * Math.sin(minute / 7e5) - 0.05 * Math.abs(Math.sin(minute / 1e5))));
   }
 
+  buckets(minute) {
+    const outside = ["planned_stop", "no_data", "unscheduled"].includes(this.state) && minute >= this.since;
+    return { [outside ? this.state : "running"]: MINUTE };
+  }
+
   figure(window, now) {
     const length = { shift: 5 * 60 * MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": 60 * MINUTE, "8h": 480 * MINUTE, "24h": 1440 * MINUTE, day: 900 * MINUTE }[window];
     const from = now - length;

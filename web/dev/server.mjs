@@ -51,7 +51,7 @@ async function api(method, path, query, body, user) {
     for (let at = Math.ceil(from / 60_000) * 60_000; at < to; at += 60_000) {
       const span = { from: new Date(at).toISOString(), to: new Date(at + 60_000).toISOString() };
       if (query.get("rolling")) items.push({ ...span, oee: line.figure("1h", at).oee });
-      else items.push({ ...span, pieces: { total: line.pieces(at) } });
+      else items.push({ ...span, pieces: { total: line.pieces(at) }, buckets_ms: line.buckets(at) });
     }
     return [200, { items }];
   }

@@ -3,38 +3,71 @@
 
 const MINUTE_MS = 60_000;
 
+/** Why nothing was to be expected in a minute. */
+export type Outside = "unscheduled" | "planned_stop" | "no_data";
+
+export interface Minute {
+  pieces: number;
+  /** What the larger part of the minute was, where that is not production time. */
+  outside: Outside | null;
+}
+
+/** A stretch of minutes of one kind, milliseconds. */
+export interface Stretch {
+  from: number;
+  to: number;
+  outside: Outside;
+}
+
+const NOTHING: Minute = { pieces: 0, outside: null };
+
 /** Pieces of each minute. */
 export class MinuteTable {
-  readonly #pieces: ReadonlyMap<number, number>;
+  readonly #minutes: ReadonlyMap<number, Minute>;
 
-  constructor(pieces: ReadonlyMap<number, number> = new Map()) {
-    this.#pieces = pieces;
+  constructor(minutes: ReadonlyMap<number, Minute> = new Map()) {
+    this.#minutes = minutes;
   }
 
   get size(): number {
-    return this.#pieces.size;
+    return this.#minutes.size;
   }
 
   /** With the answer for [from, to): minutes of that span that the answer does not name had no piece. */
-  merged(rows: Iterable<readonly [minute: number, pieces: number]>, from: number, to: number, keepFrom: number): MinuteTable {
-    const next = new Map<number, number>();
-    for (const [minute, pieces] of this.#pieces) {
-      if (minute >= keepFrom && (minute < from || minute >= to)) next.set(minute, pieces);
+  merged(rows: Iterable<readonly [minute: number, Minute]>, from: number, to: number, keepFrom: number): MinuteTable {
+    const next = new Map<number, Minute>();
+    for (const [at, minute] of this.#minutes) {
+      if (at >= keepFrom && (at < from || at >= to)) next.set(at, minute);
     }
-    for (let minute = Math.ceil(from / MINUTE_MS) * MINUTE_MS; minute < to; minute += MINUTE_MS) next.set(minute, 0);
-    for (const [minute, pieces] of rows) next.set(minute, pieces);
+    for (let at = Math.ceil(from / MINUTE_MS) * MINUTE_MS; at < to; at += MINUTE_MS) next.set(at, NOTHING);
+    for (const [at, minute] of rows) next.set(at, minute);
     return new MinuteTable(next);
   }
 
-  /** Seconds and pieces per minute over [from, to]; null where nothing is known. */
+  /** Seconds and pieces per minute over [from, to]; null where nothing is known: a blind minute is not an empty one. */
   arrays(from: number, to: number): [number[], (number | null)[]] {
     const xs: number[] = [];
     const ys: (number | null)[] = [];
-    for (let minute = Math.floor(from / MINUTE_MS) * MINUTE_MS; minute <= to; minute += MINUTE_MS) {
-      xs.push(minute / 1000);
-      ys.push(this.#pieces.get(minute) ?? null);
+    for (let at = Math.floor(from / MINUTE_MS) * MINUTE_MS; at <= to; at += MINUTE_MS) {
+      const minute = this.#minutes.get(at);
+      const blind = minute === undefined || (minute.outside === "no_data" && minute.pieces === 0);
+      xs.push(at / 1000);
+      ys.push(blind ? null : minute.pieces);
     }
     return [xs, ys];
+  }
+
+  /** The stretches of [from, to] that are no production time. */
+  stretches(from: number, to: number): Stretch[] {
+    const found: Stretch[] = [];
+    for (let at = Math.floor(from / MINUTE_MS) * MINUTE_MS; at <= to; at += MINUTE_MS) {
+      const outside = this.#minutes.get(at)?.outside ?? null;
+      if (outside === null) continue;
+      const last = found.at(-1);
+      if (last && last.to === at && last.outside === outside) last.to = at + MINUTE_MS;
+      else found.push({ from: at, to: at + MINUTE_MS, outside });
+    }
+    return found;
   }
 }
 

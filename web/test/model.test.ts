@@ -10,6 +10,7 @@ import { routeOf } from "../src/router.ts";
 import { MinuteTable, RollingTable } from "../src/series.ts";
 import type { Stop } from "../src/shapes.ts";
 import { fulfils } from "../src/classify.ts";
+import { outsideOf } from "../src/history.ts";
 import { mergeStops, stopMs } from "../src/stops.ts";
 
 const at = (text: string) => Date.parse(text);
@@ -198,16 +199,42 @@ test("a wish is fulfilled by reason and comment, an empty comment being none", (
   assert.equal(fulfils(stop({ reason_code: "jam" }), { reason_code: "jam", comment: "belt" }), false);
 });
 
-test("minutes without a row had no piece; unknown minutes stay unknown", () => {
+test("minutes without a row had no piece; unknown and blind minutes stay unknown", () => {
   const m = 60_000;
-  const table = new MinuteTable().merged([[2 * m, 5]], 1 * m, 4 * m, 0);
+  const made = (pieces: number) => ({ pieces, outside: null });
+  const table = new MinuteTable().merged([[2 * m, made(5)]], 1 * m, 4 * m, 0);
   assert.deepEqual(table.arrays(0, 5 * m), [
     [0, 60, 120, 180, 240, 300],
     [null, 0, 5, 0, null, null],
   ]);
-  const revised = table.merged([[3 * m, 7]], 2 * m, 5 * m, 2 * m);
-  assert.deepEqual(revised.arrays(1 * m, 4 * m)[1], [null, 0, 7, 0]);
+  const revised = table.merged([[3 * m, made(7)], [4 * m, { pieces: 0, outside: "no_data" }]], 2 * m, 5 * m, 2 * m);
+  assert.deepEqual(revised.arrays(1 * m, 4 * m)[1], [null, 0, 7, null]);
   assert.equal(revised.size, 3);
+});
+
+test("stretches that are no production time are put together", () => {
+  const m = 60_000;
+  const not = (outside: "unscheduled" | "no_data") => ({ pieces: 0, outside });
+  const table = new MinuteTable().merged(
+    [[1 * m, not("unscheduled")], [2 * m, not("unscheduled")], [3 * m, not("no_data")], [5 * m, not("no_data")]],
+    0,
+    6 * m,
+    0,
+  );
+  assert.deepEqual(table.stretches(0, 6 * m), [
+    { from: 1 * m, to: 3 * m, outside: "unscheduled" },
+    { from: 3 * m, to: 4 * m, outside: "no_data" },
+    { from: 5 * m, to: 6 * m, outside: "no_data" },
+  ]);
+});
+
+test("a minute is what most of it was", () => {
+  const of = (running: number, unscheduled: number, no_data: number) =>
+    outsideOf({ running, micro_stop: 0, stopped: 0, unscheduled, planned_stop: 0, no_data });
+  assert.equal(of(30_000, 30_000, 0), null);
+  assert.equal(of(10_000, 50_000, 0), "unscheduled");
+  assert.equal(of(10_000, 20_000, 30_000), "no_data");
+  assert.equal(outsideOf(undefined), null);
 });
 
 test("rolling points are sorted and pruned", () => {

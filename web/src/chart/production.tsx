@@ -7,9 +7,9 @@ import uPlot from "uplot";
 import { decimal, timeWithDay } from "../format.ts";
 import { locale, t } from "../i18n/index.ts";
 import { zone } from "../session.ts";
-import type { MinuteTable } from "../series.ts";
+import type { MinuteTable, Stretch } from "../series.ts";
 import { Chart } from "./chart.tsx";
-import { type Band, bandAt, drawBands, timeAxis, token, valueAxis } from "./style.ts";
+import { type Band, bandAt, drawBands, drawStretches, timeAxis, token, valueAxis } from "./style.ts";
 
 interface Props {
   /** Milliseconds since the epoch. */
@@ -26,8 +26,9 @@ interface Props {
 export function ProductionChart({ from, to, hours, table, bands, chosen, idealPerMinute, onChoose }: Props) {
   const hovered = useSignal<number | null>(null);
   // The chart is made once; what it draws changes under it.
-  const live = useRef({ from, to, bands, chosen, onChoose, idealPerMinute });
-  live.current = { from, to, bands, chosen, onChoose, idealPerMinute };
+  const stretches = useMemo(() => table.stretches(from, to), [table, from, to]);
+  const live = useRef({ from, to, bands, stretches, chosen, onChoose, idealPerMinute });
+  live.current = { from, to, bands, stretches, chosen, onChoose, idealPerMinute };
   const data = useMemo(() => table.arrays(from, to) as uPlot.AlignedData, [table, from, to]);
 
   const options = () => ({
@@ -50,7 +51,10 @@ export function ProductionChart({ from, to, hours, table, bands, chosen, idealPe
       },
     ],
     hooks: {
-      drawClear: [(chart: uPlot) => drawBands(chart, live.current.bands, live.current.chosen)],
+      drawClear: [
+        (chart: uPlot) => drawStretches(chart, live.current.stretches),
+        (chart: uPlot) => drawBands(chart, live.current.bands, live.current.chosen),
+      ],
       draw: [(chart: uPlot) => drawIdeal(chart, live.current.idealPerMinute)],
       setCursor: [(chart: uPlot) => (hovered.value = chart.cursor.idx ?? null)],
     },
@@ -58,6 +62,7 @@ export function ProductionChart({ from, to, hours, table, bands, chosen, idealPe
 
   const pointed = hovered.value === null ? null : (data[0][hovered.value] ?? null);
   const value = hovered.value === null ? null : (data[1]?.[hovered.value] ?? null);
+  const outside = pointed === null ? undefined : stretches.find(({ from, to }) => from <= pointed * 1000 && pointed * 1000 < to);
   return (
     <figure class="panel">
       <figcaption>
@@ -68,7 +73,9 @@ export function ProductionChart({ from, to, hours, table, bands, chosen, idealPe
         )}
         <span class="grow" />
         <output class="readout">
-          {pointed !== null && `${timeWithDay(pointed * 1000, to, locale.value, zone.value)} · ${value === null ? "—" : decimal(value, locale.value)}`}
+          {pointed !== null &&
+            `${timeWithDay(pointed * 1000, to, locale.value, zone.value)} · ${value === null ? "—" : decimal(value, locale.value)}`}
+          {outside && ` · ${t(`state.${outside.outside}`)}`}
         </output>
       </figcaption>
       <Chart
@@ -85,7 +92,27 @@ export function ProductionChart({ from, to, hours, table, bands, chosen, idealPe
           });
         }}
       />
+      <Legend bands={bands} stretches={stretches} />
     </figure>
+  );
+}
+
+/** What the colours behind the curve mean: only those that are there. */
+function Legend({ bands, stretches }: { bands: readonly Band[]; stretches: readonly Stretch[] }) {
+  const shown = [
+    bands.some((band) => !band.planned) && "stopped",
+    (bands.some((band) => band.planned) || stretches.some(({ outside }) => outside === "planned_stop")) && "planned_stop",
+    stretches.some(({ outside }) => outside === "no_data") && "no_data",
+    stretches.some(({ outside }) => outside === "unscheduled") && "unscheduled",
+  ].filter((state) => state !== false);
+  return (
+    <ul class="legend">
+      {shown.map((state) => (
+        <li key={state} class={`legend-${state}`}>
+          {t(`state.${state}`)}
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -3,6 +3,7 @@
 import type uPlot from "uplot";
 
 import { timeOfDay } from "../format.ts";
+import type { Stretch } from "../series.ts";
 
 /** A colour of the page's style sheet. */
 export function token(name: string): string {
@@ -40,6 +41,37 @@ export interface Band {
   from: number;
   to: number;
   planned: boolean;
+}
+
+/** Draws what is no production time behind the data: hatched where nothing was seen. */
+export function drawStretches(chart: uPlot, stretches: readonly Stretch[]): void {
+  const { ctx, bbox } = chart;
+  ctx.save();
+  for (const { from, to, outside } of stretches) {
+    const left = Math.max(bbox.left, chart.valToPos(from / 1000, "x", true));
+    const right = Math.min(bbox.left + bbox.width, chart.valToPos(to / 1000, "x", true));
+    if (right <= left) continue;
+    ctx.fillStyle = outside === "no_data" ? hatch(ctx) : token(outside === "planned_stop" ? "band-planned" : "band-idle");
+    ctx.fillRect(left, bbox.top, right - left, bbox.height);
+  }
+  ctx.restore();
+}
+
+function hatch(ctx: CanvasRenderingContext2D): CanvasPattern | string {
+  const size = 12 * devicePixelRatio;
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = size;
+  const pen = tile.getContext("2d");
+  if (pen === null) return token("band-idle");
+  pen.strokeStyle = token("rule-strong");
+  pen.lineWidth = 2 * devicePixelRatio;
+  pen.beginPath();
+  for (const shift of [-size, 0, size]) {
+    pen.moveTo(shift, size);
+    pen.lineTo(shift + size, 0);
+  }
+  pen.stroke();
+  return ctx.createPattern(tile, "repeat") ?? token("band-idle");
 }
 
 /** Draws the bands behind the data, none narrower than a pixel, the chosen one framed. */

@@ -7,7 +7,7 @@ import type { Progress } from "../model.ts";
 export function ProgressBar({ progress, oeeTarget }: { progress: Progress; oeeTarget: number | null | undefined }) {
   const { made, target, ratio } = progress;
   const text =
-    target === null
+    target === null || ratio === null
       ? t("wall.piecesOnly", { made: count(made, locale.value) })
       : t("wall.pieces", { made: count(made, locale.value), target: count(Math.floor(target), locale.value) });
   const hint = target === null ? undefined : t("wall.target.hint", { oee: percent(oeeTarget, locale.value, 0) });
