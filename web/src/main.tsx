@@ -20,6 +20,7 @@ import "uplot/dist/uPlot.min.css";
 import "./styles/base.css";
 import "./styles/desk.css";
 import "./styles/line.css";
+import "./styles/stops.css";
 import "./styles/wall.css";
 
 /** How soon to ask again who is signed in while the server cannot be reached. */

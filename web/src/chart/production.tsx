@@ -8,6 +8,7 @@ import { decimal, timeWithDay } from "../format.ts";
 import { locale, t } from "../i18n/index.ts";
 import { zone } from "../session.ts";
 import type { MinuteTable, Stretch } from "../series.ts";
+import { LINE_STATES, type LineState } from "../shapes.ts";
 import { Chart } from "./chart.tsx";
 import { type Band, bandAt, drawBands, drawStretches, timeAxis, token, valueAxis } from "./style.ts";
 
@@ -99,12 +100,14 @@ export function ProductionChart({ from, to, hours, table, bands, chosen, idealPe
 
 /** What the colours behind the curve mean: only those that are there. */
 function Legend({ bands, stretches }: { bands: readonly Band[]; stretches: readonly Stretch[] }) {
-  const shown = [
-    bands.some((band) => !band.planned) && "stopped",
-    (bands.some((band) => band.planned) || stretches.some(({ outside }) => outside === "planned_stop")) && "planned_stop",
-    stretches.some(({ outside }) => outside === "no_data") && "no_data",
-    stretches.some(({ outside }) => outside === "unscheduled") && "unscheduled",
-  ].filter((state) => state !== false);
+  const lies = (outside: LineState) => stretches.some((stretch) => stretch.outside === outside);
+  const there: Partial<Record<LineState, boolean>> = {
+    stopped: bands.some((band) => !band.planned),
+    planned_stop: bands.some((band) => band.planned) || lies("planned_stop"),
+    no_data: lies("no_data"),
+    unscheduled: lies("unscheduled"),
+  };
+  const shown = LINE_STATES.filter((state) => there[state]);
   return (
     <ul class="legend">
       {shown.map((state) => (
