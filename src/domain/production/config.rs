@@ -127,7 +127,7 @@ pub fn cycle_ns(pieces_per_minute: f64) -> Option<i64> {
         return None;
     }
     let ns = (60e9 / pieces_per_minute + 0.5).floor();
-    (ns >= 1.0 && ns < 9e15).then_some(ns as i64)
+    (1.0..9e15).contains(&ns).then_some(ns as i64)
 }
 
 impl LineConfig {
