@@ -2,7 +2,7 @@
 
 mod spec {
     #[allow(dead_code, reason = "each binary uses a part of the kit")]
-    #[path = "../../src/domain/production/testkit.rs"]
+    #[path = "../../src/domain/production/testkit/mod.rs"]
     mod testkit;
 
     mod purity;

@@ -1,12 +1,17 @@
 //! What must hold for any line: conservation of time, sums that add, order and repeats that do not matter.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use crate::domain::production::batch::{BatchInput, Ledger, recompute};
 use crate::domain::production::figure::Window;
-use crate::domain::production::stop::StopStatus;
+use crate::domain::production::input::LineInput;
+use crate::domain::production::stop::{Stop, StopStatus};
 use crate::domain::production::sums::Sums;
-use crate::domain::production::testkit::scenarios;
+use crate::domain::production::testkit::{Step, scenarios};
 use crate::domain::time::{Ms, Span};
 
 /// An instant around a ledger: a share of its length from an hour before its beginning to an hour after its end.
@@ -22,6 +27,46 @@ fn results(input: &BatchInput) -> (Ledger, Vec<String>) {
     let windows = Window::LIVE.iter().map(|window| format!("{:?}", ledger.figure_window(*window)));
     let told = windows.chain([format!("{:?} {:?} {:?}", ledger.stops, ledger.pieces, ledger.minutes())]).collect();
     (ledger, told)
+}
+
+/// The random lines are worth nothing if they never come to what the rules are about.
+#[test]
+fn random_lines_come_to_everything() {
+    let mut runner = TestRunner::deterministic();
+    let lives = scenarios(60);
+    let mut buckets = [0; 6];
+    let (mut all, mut late, mut repeated) = (Sums::default(), 0, 0);
+    let (mut planned, mut reasons, mut split, mut open, mut intervals) = (0, 0, 0, 0, 0);
+    for _ in 0..200 {
+        let scenario = lives.new_tree(&mut runner).expect("a scenario").current();
+        let input = scenario.batch_input();
+        let ledger = recompute(&input);
+        let figure = ledger.figure_range(Span::new(instant(&ledger, 0.0), instant(&ledger, 1.0)));
+        for piece in &ledger.pieces {
+            buckets[piece.bucket as usize] += 1;
+        }
+        all += &ledger.sums(Span::new(figure.from, figure.to));
+        intervals += usize::from(figure.oee_interval.is_some());
+        planned += ledger.stops.iter().filter(|stop| stop.planned).count();
+        reasons += ledger.stops.iter().filter(|stop| stop.reason_code.is_some()).count();
+        open += ledger.stops.iter().filter(|stop| stop.status == StopStatus::Open).count();
+        let abut = |pair: &&[Stop]| pair[0].ended_at == Some(pair[1].started_at) && pair[1].segments.len() == 1;
+        split += ledger.stops.windows(2).filter(abut).count();
+        let records = scenario.steps.iter().filter_map(|step| match step {
+            Step::Record(record) => Some(record),
+            Step::Input(_) => None,
+        });
+        let identities: HashSet<String> = records.clone().map(|record| format!("{record:?}")).collect();
+        repeated += records.count() - identities.len();
+        let statuses = input.inputs.iter().filter(|input| matches!(input, LineInput::CameraStatus { .. })).count();
+        late += identities.len() - statuses - input.detections.len();
+    }
+    assert!(buckets.iter().all(|count| *count > 100), "pieces by bucket: {buckets:?}");
+    let counted = [all.total, all.good, all.reject, all.outside_pbt, all.ideal_ns, all.without_cycle, all.unmeasured];
+    assert!(counted.iter().all(|count| *count > 100), "{all:?}");
+    assert!(all.total != all.good, "{all:?}");
+    let seen = [planned, reasons, split, open, intervals, late, repeated];
+    assert!(seen.iter().all(|count| *count > 20), "planned, reasons, split, open, intervals, late, repeated: {seen:?}");
 }
 
 proptest! {
