@@ -175,14 +175,19 @@ impl Line {
         self.rebook(&booked, &pieces);
     }
 
+    /// Keeps the books of the shift around `at`, if there is one.
+    pub(super) fn open_shift(&mut self, at: Ms) {
+        if let Some((shift, spans)) = self.timeline.shift_around(at) {
+            let key = PeriodKey::Shift { name: shift.name.to_string(), date: shift.date };
+            self.accounts.open_period(key, spans);
+        }
+    }
+
     /// Keeps the books of the shifts and days of `span`.
     pub(super) fn open_periods(&mut self, span: Span) {
         let mut at = span.from;
         while at < span.to {
-            if let Some((shift, extent)) = self.timeline.shift_around(at) {
-                let key = PeriodKey::Shift { name: shift.name.to_string(), date: shift.date };
-                self.accounts.open_period(key, vec![extent]);
-            }
+            self.open_shift(at);
             let (date, spans) = self.timeline.day_around(at);
             self.accounts.open_period(PeriodKey::Day { date }, spans);
             at = self.timeline.slot(at).slot.span.to;

@@ -4,7 +4,6 @@ use crate::domain::production::changes::{MinuteRow, ShiftRecord};
 use crate::domain::production::config::LineConfig;
 use crate::domain::production::detection::Detection;
 use crate::domain::production::input::{Classification, LineInput};
-use crate::domain::production::line::accounts::PeriodKey;
 use crate::domain::production::line::ledger::{Boundary, Piece};
 use crate::domain::production::line::slices::BadSlices;
 use crate::domain::production::line::timeline::Timeline;
@@ -48,7 +47,8 @@ impl Line {
         let edges = [stop.from, (stop.to - 1).max(stop.from)];
         edges
             .into_iter()
-            .filter_map(|at| self.timeline.shift_around(at).map(|(_, span)| span))
+            .filter_map(|at| self.timeline.shift_around(at))
+            .flat_map(|(_, spans)| spans)
             .fold(stop, |all, shift| Span::new(all.from.min(shift.from), all.to.max(shift.to)))
     }
 
@@ -67,10 +67,7 @@ impl Line {
         }
         let mut at = span.from;
         while at < span.to {
-            if let Some((shift, extent)) = self.timeline.shift_around(at) {
-                let key = PeriodKey::Shift { name: shift.name.to_string(), date: shift.date };
-                self.accounts.open_period(key, vec![extent]);
-            }
+            self.open_shift(at);
             at = self.timeline.find(at).slot.span.to;
         }
         self.stops.recall(stop, self.clock.unwrap_or(span.to));

@@ -22,7 +22,8 @@ impl Line {
                 let key = PeriodKey::Shift { name: here.name.to_string(), date: here.date };
                 let (period, sums) = self.accounts.period(&key)?;
                 let span = Span::new(period.extent().from, clock + 1);
-                Some(self.frame(window, span, 0, 0, &sums))
+                let own: Ms = period.spans.iter().filter_map(|s| s.intersect(&span)).map(|s| s.len()).sum();
+                Some(self.frame(window, span, span.len() - own, 0, &sums))
             }
             Window::BusinessDay => {
                 let date = self.timeline.find(clock).slot.date;
@@ -79,7 +80,8 @@ impl Line {
             let PeriodKey::Shift { name, date } = &period.key else { continue };
             let date = date.to_string();
             let last = self.records.iter().rev().find(|r| r.shift == *name && r.business_date == date);
-            let mut figure = self.frame(Window::Shift, period.extent(), 0, last.map_or(0, |r| r.revision) + 1, &sums);
+            let revision = last.map_or(0, |r| r.revision) + 1;
+            let mut figure = self.frame(Window::Shift, period.extent(), period.holes_ms(), revision, &sums);
             if let Some(last) = last {
                 // The same figure told later is no news.
                 let unchanged = Figure { revision: last.revision, as_of: last.figure.as_of, ..figure.clone() };

@@ -92,10 +92,6 @@ impl Tail {
     pub fn len(&self) -> usize {
         self.entries.len()
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
 }
 
 /// Whether two records of one identity say the same. Confidence compares by bits, so that NaN equals itself.

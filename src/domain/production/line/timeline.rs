@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::calendar::{Schedule, ShiftId, Slot};
 use crate::domain::production::config::{LineConfig, QualityBasis, Role};
-use crate::domain::time::{BEGINNING, FOREVER, Ms, Span};
+use crate::domain::time::{BEGINNING, FOREVER, HOUR_MS, Ms, Span};
 
 /// What a detection in an area counts as, under one version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,44 +180,30 @@ impl Timeline {
         slots
     }
 
-    /// First and last edge of a shift that contains `at`, over all versions.
-    pub fn shift_around(&self, at: Ms) -> Option<(ShiftId, Span)> {
-        let here = self.find(at).slot;
-        let shift = here.shift?;
-        let mut span = here.span;
-        loop {
-            let before = self.find(span.from - 1).slot;
-            if before.shift.as_ref() != Some(&shift) {
-                break;
-            }
-            span.from = before.span.from;
-        }
-        loop {
-            let after = self.find(span.to).slot;
-            if after.shift.as_ref() != Some(&shift) {
-                break;
-            }
-            span.to = after.span.to;
-        }
-        Some((shift, span))
+    /// The shift that contains `at` and its time over all versions; an extra shift can be cut by a regular one.
+    pub fn shift_around(&self, at: Ms) -> Option<(ShiftId, Vec<Span>)> {
+        let shift = self.find(at).slot.shift?;
+        let spans = self.spans_around(at, |slot| slot.shift.as_ref() == Some(&shift));
+        Some((shift, spans))
     }
 
-    /// The milliseconds of the business day that contains `at`, as consecutive-or-not spans, over all versions.
+    /// The business day that contains `at` and its milliseconds over all versions; it can have holes.
     pub fn day_around(&self, at: Ms) -> (jiff::civil::Date, Vec<Span>) {
         let date = self.find(at).slot.date;
-        // A business day lies within three local days: a shift of at most a day that starts on it.
-        let reach = 72 * crate::domain::time::HOUR_MS;
+        (date, self.spans_around(at, |slot| slot.date == date))
+    }
+
+    /// The time near `at` that is of a kind. A shift lasts a day at most and a business day lies within three.
+    fn spans_around(&self, at: Ms, is_of: impl Fn(&Slot) -> bool) -> Vec<Span> {
+        let reach = 72 * HOUR_MS;
         let mut spans: Vec<Span> = Vec::new();
-        for slot in self.slots(Span::new(at - reach, at + reach)) {
-            if slot.slot.date != date {
-                continue;
-            }
+        for part in self.slots(Span::new(at - reach, at + reach)).into_iter().filter(|part| is_of(&part.slot)) {
             match spans.last_mut() {
-                Some(last) if last.to == slot.slot.span.from => last.to = slot.slot.span.to,
-                _ => spans.push(slot.slot.span),
+                Some(last) if last.to == part.slot.span.from => last.to = part.slot.span.to,
+                _ => spans.push(part.slot.span),
             }
         }
-        (date, spans)
+        spans
     }
 
     /// Configuration and policy versions in force somewhere in `span`, ascending.
