@@ -179,7 +179,8 @@ impl Accounts {
     /// Moves the clock's slice forward: seals the one under the clock and lets the oldest fall out.
     pub fn advance(&mut self, to: i64) {
         if self.ring.is_empty() {
-            self.start_at(to, to);
+            // What comes late may lie before the first slice booked.
+            self.start_at(to - RING + 1, to);
             return;
         }
         if to <= self.current {
@@ -371,8 +372,7 @@ impl Accounts {
     pub fn rebuild(clock: Ms, rows: &[MinuteRow], periods: Vec<Period>) -> Result<Accounts, slices::BadSlices> {
         let mut accounts = Accounts { periods, ..Accounts::default() };
         let current = slice_of(clock);
-        let oldest = rows.first().map_or(current, |row| slice_of(row.minute)).max(current - RING + 1);
-        accounts.start_at(oldest, current);
+        accounts.start_at(current - RING + 1, current);
         for row in rows {
             let first = slice_of(row.minute);
             for (index, sums) in slices::decode(&row.slices)?.into_iter().enumerate() {

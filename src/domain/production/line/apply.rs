@@ -3,10 +3,10 @@
 use crate::domain::calendar::Schedule;
 use crate::domain::production::detection::{CameraStatus, Detection, Refusal};
 use crate::domain::production::input::LineInput;
-use crate::domain::production::line::Line;
 use crate::domain::production::line::accounts::PeriodKey;
 use crate::domain::production::line::ledger::{Boundary, Piece};
 use crate::domain::production::line::tail::Seen;
+use crate::domain::production::line::{Idle, Line};
 use crate::domain::production::line::{cameras, timeline::is_scheduled};
 use crate::domain::production::sums::Bucket;
 use crate::domain::time::{BEGINNING, FOREVER, HOUR_MS, MINUTE_MS, Ms, Span};
@@ -59,6 +59,7 @@ impl Line {
             Seen::New(place) => self.tail.insert(place, *detection),
         }
         self.out.detections.push((*detection, false));
+        self.uncounted = Some((at, detection.detection_id));
         self.set_clock(at, stamp);
         let version = &self.timeline.versions()[index];
         let credit_ms = match (counts.exit && version.config.cycle_credit, version.cycle_ns(detection.product_id)) {
@@ -72,6 +73,7 @@ impl Line {
         if counts.exit {
             self.exit(at, credit_ms);
         }
+        self.uncounted = None;
         self.count(detection, 1);
         if self.cameras.matter() && (self.cameras.detection(detection, heartbeat_ms) || self.overdue()) {
             self.look_for_dark();
@@ -285,12 +287,16 @@ impl Line {
     /// Books the difference between two tellings of the same time. Both cover it in order; a common front is left.
     pub(super) fn rebook(&mut self, before: &[Piece], after: &[Piece]) {
         let same = before.iter().zip(after).take_while(|(a, b)| a == b).count();
-        let (mut before, mut after) = (&before[same..], &after[same..]);
-        if let (Some(old), Some(new)) = (before.first(), after.first())
-            && old.span.from == new.span.from
-            && old.bucket == new.bucket
-            && old.planned == new.planned
-        {
+        let (before, after) = (&before[same..], &after[same..]);
+        let alike = before.first().zip(after.first()).filter(|(old, new)| {
+            old.span.from == new.span.from && old.bucket == new.bucket && old.planned == new.planned
+        });
+        let skip = usize::from(alike.is_some());
+        // What goes is taken back first: booking a long piece can push what stands before it out of the ring.
+        for piece in &before[skip..] {
+            self.book(piece, -1);
+        }
+        if let Some((old, new)) = alike {
             // The same piece, longer or shorter: only the difference is booked.
             let (shorter, longer) = (old.span.to.min(new.span.to), old.span.to.max(new.span.to));
             let sign = if new.span.to > old.span.to { 1 } else { -1 };
@@ -299,18 +305,14 @@ impl Line {
                 self.stops.remove(old.span);
                 self.stops.add(new.span);
             }
-            (before, after) = (&before[1..], &after[1..]);
         }
-        for piece in before {
-            self.book(piece, -1);
-        }
-        for piece in after {
+        for piece in &after[skip..] {
             self.book(piece, 1);
         }
     }
 
     fn book(&mut self, piece: &Piece, sign: i64) {
-        self.book_time(piece, piece.span, sign);
+        // The start first: of a long piece it may leave the ring while the time is booked.
         match piece.bucket {
             Bucket::MicroStop => self.accounts.at(piece.span.from, |sums| sums.micro_stops += sign),
             Bucket::Stopped => {
@@ -325,6 +327,7 @@ impl Line {
             }
             _ => {}
         }
+        self.book_time(piece, piece.span, sign);
     }
 
     fn book_time(&mut self, piece: &Piece, span: Span, sign: i64) {
@@ -355,11 +358,10 @@ impl Line {
     }
 
     fn note_idle(&mut self, to: Ms, sign: i64) {
-        if sign > 0 {
-            self.idle_until = Some(self.idle_until.map_or(to, |until| until.max(to)));
-        } else if self.idle_until == Some(to) {
-            // Taken back: found anew when somebody asks.
-            self.idle_until = None;
+        match &mut self.idle_until {
+            Idle::Until(until) if sign > 0 => *until = Some(until.map_or(to, |until| until.max(to))),
+            Idle::Until(until) if *until == Some(to) => self.idle_until = Idle::Unknown,
+            Idle::Until(_) | Idle::Unknown => {}
         }
     }
 
@@ -422,7 +424,7 @@ impl Line {
 
     /// Changes what cuts the gaps in `region`, and books what that changes: pieces of gaps and places of pieces.
     pub(super) fn rebook_region(&mut self, region: Span, change: impl FnOnce(&mut Line)) {
-        let affected: Vec<Detection> = self.tail.range(region.from, region.to).copied().collect();
+        let affected = self.counted_in(region);
         let before = self.pieces_of_closed(region);
         for detection in &affected {
             self.count(detection, -1);
@@ -433,6 +435,12 @@ impl Line {
         }
         let after = self.pieces_of_closed(region);
         self.rebook(&before, &after);
+    }
+
+    /// The kept detections of `region` whose pieces are in the books.
+    pub(super) fn counted_in(&self, region: Span) -> Vec<Detection> {
+        let counted = |d: &&Detection| self.uncounted != Some((d.detected_at, d.detection_id));
+        self.tail.range(region.from, region.to).filter(counted).copied().collect()
     }
 
     /// The pieces of the gaps that have both ends and overlap `region`.

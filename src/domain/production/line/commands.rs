@@ -2,7 +2,6 @@
 
 use crate::domain::production::changes::{MinuteRow, ShiftRecord};
 use crate::domain::production::config::LineConfig;
-use crate::domain::production::detection::Detection;
 use crate::domain::production::input::{Classification, LineInput};
 use crate::domain::production::line::ledger::{Boundary, Piece};
 use crate::domain::production::line::slices::BadSlices;
@@ -39,7 +38,7 @@ pub struct Recall {
 impl Line {
     /// Whether the stop that starts at `from` can be spoken of without bringing anything back.
     pub fn remembers(&self, from: Ms) -> bool {
-        self.stops.starting(from).is_some()
+        self.stops.starting(from).is_some_and(|stop| self.accounts.cold_part(stop).is_none())
     }
 
     /// The time whose minutes a correction of `stop` touches: its own and that of its shifts.
@@ -172,7 +171,7 @@ impl Line {
         self.out.inputs.push(LineInput::Version { version, at });
         let reach = self.pruned_to.map_or(at, |pruned_to| pruned_to.max(at));
         let region = Span::new(reach, FOREVER);
-        let affected: Vec<Detection> = self.tail.range(region.from, region.to).copied().collect();
+        let affected = self.counted_in(region);
         let mut before = self.pieces_of_closed(region);
         before.append(&mut self.open_booked);
         for detection in &affected {

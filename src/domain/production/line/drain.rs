@@ -2,8 +2,8 @@
 
 use crate::domain::calendar::Schedule;
 use crate::domain::production::changes::{Changes, LineState, StateNow};
-use crate::domain::production::line::Line;
 use crate::domain::production::line::accounts::slice_of;
+use crate::domain::production::line::{Idle, Line};
 use crate::domain::production::sums::Bucket;
 use crate::domain::time::{HOUR_MS, Ms};
 
@@ -29,16 +29,18 @@ impl Line {
         self.stops = stops;
         self.out.shift_records = self.close_shifts();
         self.out.minutes = self.accounts.drain();
-        let state = self.state_now(clock);
-        if self.state.map(|s| (s.state, s.since)) != Some((state.state, state.since)) {
-            self.out.state = Some(state);
+        if self.first.is_some() {
+            let state = self.state_now(clock);
+            if self.state.map(|s| (s.state, s.since)) != Some((state.state, state.since)) {
+                self.out.state = Some(state);
+            }
+            self.state = Some(state);
         }
-        self.state = Some(state);
         self.prune();
         std::mem::take(&mut self.out)
     }
 
-    /// The state last drained.
+    /// The state last drained; none before the first detection.
     pub fn state(&self) -> Option<StateNow> {
         self.state
     }
@@ -71,11 +73,15 @@ impl Line {
 
     /// End of the last time that was not running.
     fn running_since(&mut self, clock: Ms) -> Ms {
-        if self.idle_until.is_none() {
-            self.idle_until = self.find_idle();
-        }
+        let until = match self.idle_until {
+            Idle::Until(until) => until,
+            Idle::Unknown => self.find_idle(),
+        };
+        self.idle_until = Idle::Until(until);
         let told = self.state.filter(|s| s.state == LineState::Running).map(|s| s.since);
-        self.idle_until.or(told).or(self.first).unwrap_or(clock).min(clock)
+        // As long as the line's beginning is kept, having found nothing means that it has always run.
+        let whole = self.first.filter(|first| self.boundaries.front().is_some_and(|b| b.at == *first));
+        until.or(whole).or(told).or(self.first).unwrap_or(clock).min(clock)
     }
 
     /// Looks back through the kept gaps; none when all of them ran.

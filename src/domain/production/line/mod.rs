@@ -20,12 +20,15 @@ pub mod slices;
 mod snapshot;
 mod stops;
 mod tail;
+#[cfg(test)]
+mod tests;
 pub mod timeline;
 
 use std::collections::VecDeque;
 
 use crate::domain::production::changes::{Changes, ShiftRecord, StateNow};
 use crate::domain::production::config::LineConfig;
+use crate::domain::production::detection::Detection;
 use crate::domain::time::{BEGINNING, MINUTE_MS, Ms, Span};
 
 pub use apply::{Outcome, Stamp};
@@ -52,6 +55,8 @@ pub struct Line {
     /// The record that set the clock last: (its event time, the broker's timestamp).
     clock_record: Option<(Ms, Ms)>,
     tail: Tail,
+    /// Identity of the detection that is in the tail but not in the books yet, while it is being applied.
+    uncounted: Option<(Ms, i64)>,
     /// Exit instants, sorted; before them where the oldest kept gap begins.
     boundaries: VecDeque<Boundary>,
     cameras: Cameras,
@@ -63,8 +68,7 @@ pub struct Line {
     stops: Stops,
     /// The state last told.
     state: Option<StateNow>,
-    /// End of the last booked time that was not running: since when a running line runs.
-    idle_until: Option<Ms>,
+    idle_until: Idle,
     /// Closed shifts whose record may still be revised, oldest first.
     records: Vec<ShiftRecord>,
     /// Hash of the line's last shift record.
@@ -74,6 +78,14 @@ pub struct Line {
     /// What lies before has been forgotten: it stands as it was told.
     pruned_to: Option<Ms>,
     out: Changes,
+}
+
+/// End of the last booked time that was not running: since when a running line runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+enum Idle {
+    Until(Option<Ms>),
+    /// What was known has been taken back: to be looked for in the kept gaps.
+    Unknown,
 }
 
 impl Line {
@@ -88,13 +100,14 @@ impl Line {
             clock: None,
             clock_record: None,
             tail: Tail::default(),
+            uncounted: None,
             boundaries: VecDeque::new(),
             no_data: Vec::new(),
             open_booked: Vec::new(),
             accounts: Accounts::default(),
             stops: Stops::default(),
             state: None,
-            idle_until: None,
+            idle_until: Idle::Until(None),
             records: Vec::new(),
             last_hash: String::new(),
             periods_until: BEGINNING,
@@ -148,6 +161,11 @@ impl Line {
             .max()
             .unwrap_or(0);
         Some((watermark - reach - MINUTE_MS).div_euclid(MINUTE_MS) * MINUTE_MS)
+    }
+
+    /// Detections accepted since the last drain, with their late flag.
+    pub fn accepted(&self) -> &[(Detection, bool)] {
+        &self.out.detections
     }
 
     /// First exit after `at`.

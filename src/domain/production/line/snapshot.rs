@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::production::changes::{MinuteRow, ShiftRecord, StateNow};
 use crate::domain::production::config::LineConfig;
 use crate::domain::production::detection::Detection;
-use crate::domain::production::line::Line;
 use crate::domain::production::line::accounts::{Accounts, Period};
 use crate::domain::production::line::cameras::Cameras;
 use crate::domain::production::line::ledger::Boundary;
 use crate::domain::production::line::slices::BadSlices;
 use crate::domain::production::line::stops::Stops;
 use crate::domain::production::line::tail::Tail;
+use crate::domain::production::line::{Idle, Line};
 use crate::domain::time::{BEGINNING, Ms, Span};
 
 /// Version of the form below. A newer binary reads older forms; an older one refuses newer ones.
@@ -52,7 +52,7 @@ struct State {
     periods_until: Ms,
     stops: Stops,
     state: Option<StateNow>,
-    idle_until: Option<Ms>,
+    idle_until: Idle,
     records: Vec<ShiftRecord>,
     last_hash: String,
     pruned_to: Option<Ms>,

@@ -110,6 +110,7 @@ impl Stops {
     /// Takes an older stop up again, as the store has it, so that it can be told again.
     pub fn recall(&mut self, stop: &Stop, clock: Ms) {
         let to = stop.ended_at.unwrap_or(stop.started_at + stop.duration_ms);
+        let forgotten = !self.told.contains_key(&stop.started_at);
         self.told.entry(stop.started_at).or_insert_with(|| Told {
             revision: stop.revision,
             status: stop.status,
@@ -119,7 +120,7 @@ impl Stops {
             planned: stop.planned,
             sent_at: clock,
         });
-        if stop.reason_code.is_some() || stop.comment.is_some() {
+        if forgotten && (stop.reason_code.is_some() || stop.comment.is_some()) {
             // Its words may be forgotten already: they count as the earliest given.
             let words = Classification {
                 from: stop.started_at,
@@ -146,6 +147,8 @@ impl Stops {
         judge: impl Fn(&Stops, Span) -> (Option<String>, Option<String>, bool),
     ) -> Vec<StopChange> {
         let mut touched = std::mem::take(&mut self.touched);
+        // An exit at the clock itself closes a stop without moving its end.
+        touched.extend(self.told.iter().filter(|(_, told)| told.status == StopStatus::Open).map(|(from, _)| *from));
         let open = open_from.filter(|from| self.live.contains_key(from));
         if let Some(from) = open {
             touched.insert(from);
