@@ -66,7 +66,6 @@ impl Line {
             (true, Some(cycle)) => credit_ms(detection.quantity, cycle),
             _ => 0,
         };
-        let heartbeat_ms = version.config.heartbeat_ms;
         if self.first.is_none_or(|first| at < first) {
             self.begin_at(at);
         }
@@ -75,7 +74,7 @@ impl Line {
         }
         self.uncounted = None;
         self.count(detection, 1);
-        if self.cameras.matter() && (self.cameras.detection(detection, heartbeat_ms) || self.overdue()) {
+        if self.cameras.matter() && (self.cameras.detection(detection) || self.overdue()) {
             self.look_for_dark();
         }
         Outcome::Applied

@@ -29,6 +29,8 @@ pub struct Cameras {
     holes: Vec<Span>,
     /// Once the clock is past this, some camera has been silent for too long.
     deadline: Option<Ms>,
+    /// Of all versions: a longer silence may be dark.
+    shortest_heartbeat_ms: Option<Ms>,
 }
 
 impl Cameras {
@@ -49,6 +51,7 @@ impl Cameras {
             }
         }
         self.cameras.sort_by_key(|c| c.id);
+        self.shortest_heartbeat_ms = timeline.versions().iter().filter_map(|v| v.config.heartbeat_ms).min();
     }
 
     /// Whether the line can have time without data at all.
@@ -72,10 +75,10 @@ impl Cameras {
     }
 
     /// Takes a detection as its camera's sign of life. True as for [`Cameras::status`].
-    pub fn detection(&mut self, detection: &Detection, heartbeat_ms: Option<Ms>) -> bool {
+    pub fn detection(&mut self, detection: &Detection) -> bool {
         let Some(id) = detection.camera_id else { return false };
         let Some(index) = self.cameras.iter().position(|c| c.id == id) else { return false };
-        let overdue = heartbeat_ms.is_some_and(|heartbeat| {
+        let overdue = self.shortest_heartbeat_ms.is_some_and(|heartbeat| {
             self.cameras[index].last_sign.is_none_or(|last| detection.detected_at - last > heartbeat)
         });
         self.sign(index, detection.detected_at) || overdue
@@ -106,61 +109,42 @@ impl Cameras {
     /// All dark time, anew: when every exit camera of the version in force is offline, and the holes.
     pub fn dark(&mut self, timeline: &Timeline, tail: &Tail, clock: Ms) -> Vec<Span> {
         self.deadline = None;
-        for index in 0..self.cameras.len() {
-            let (offline, deadline) = self.offline_of(index, timeline, tail, clock);
-            self.cameras[index].offline = offline;
-            self.deadline = match (self.deadline, deadline) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-        }
+        let signs: Vec<Vec<(Ms, Health)>> = self.cameras.iter().map(|camera| self.signs_of(camera, tail)).collect();
+        let mut offline_at_all: Vec<Vec<Span>> = vec![Vec::new(); self.cameras.len()];
         let mut dark = self.holes.clone();
         for (number, version) in timeline.versions().iter().enumerate() {
             if version.exit_cameras.is_empty() {
                 continue;
             }
             let to = timeline.versions().get(number + 1).map_or(FOREVER, |next| next.config.valid_from);
-            let mut all = vec![Span::new(version.config.valid_from, to)];
-            for camera in self.cameras.iter().filter(|c| version.exit_cameras.contains(&c.id)) {
-                all = intersect(&all, &camera.offline);
+            let reign = vec![Span::new(version.config.valid_from, to)];
+            let mut all = reign.clone();
+            for (index, camera) in self.cameras.iter().enumerate() {
+                if !version.exit_cameras.contains(&camera.id) {
+                    continue;
+                }
+                let heard_before = camera.base.is_some();
+                let (offline, deadline) = offline(&signs[index], heard_before, version.config.heartbeat_ms, clock);
+                self.deadline = [self.deadline, deadline].into_iter().flatten().min();
+                let offline = intersect(&offline, &reign);
+                all = intersect(&all, &offline);
+                offline_at_all[index].extend(offline);
             }
             dark.extend(all);
+        }
+        for (camera, offline) in self.cameras.iter_mut().zip(offline_at_all) {
+            camera.offline = union(offline);
         }
         union(dark)
     }
 
-    /// When one camera was dark, and when its silence will count as dark if it lasts.
-    fn offline_of(&self, index: usize, timeline: &Timeline, tail: &Tail, clock: Ms) -> (Vec<Span>, Option<Ms>) {
-        let camera = &self.cameras[index];
+    /// The kept signs of life of a camera, sorted; of one instant offline comes last.
+    fn signs_of(&self, camera: &Camera, tail: &Tail) -> Vec<(Ms, Health)> {
         let mut signs: Vec<(Ms, Health)> = camera.base.into_iter().collect();
         signs.extend(self.statuses.iter().filter(|(_, id, _)| *id == camera.id).map(|(at, _, health)| (*at, *health)));
         signs.extend(tail.iter().filter(|d| d.camera_id == Some(camera.id)).map(|d| (d.detected_at, Health::Online)));
         signs.sort_unstable();
-        let heartbeat = |at: Ms| timeline.at(at).config.heartbeat_ms;
-        let mut dark = Vec::new();
-        let first = signs.first().map_or(FOREVER, |(at, _)| *at);
-        if camera.base.is_none() && heartbeat(first.min(clock)).is_some() {
-            dark.push(Span::new(BEGINNING, first));
-        }
-        let mut deadline = None;
-        for (number, &(at, health)) in signs.iter().enumerate() {
-            let next = signs.get(number + 1).map(|(next, _)| *next);
-            if next == Some(at) {
-                // Of one instant the last in order counts, and offline sorts after online.
-                continue;
-            }
-            let end = next.unwrap_or(FOREVER);
-            if health == Health::Offline {
-                dark.push(Span::new(at, end));
-            } else if let Some(limit) = heartbeat(at) {
-                if end.min(clock) - at > limit {
-                    dark.push(Span::new(at, end));
-                } else if next.is_none() {
-                    deadline = Some(at + limit);
-                }
-            }
-        }
-        (union(dark), deadline)
+        signs
     }
 
     /// A detection leaves the tail: it may be its camera's last sign before what is kept.
@@ -183,6 +167,31 @@ impl Cameras {
             camera.offline.retain(|dark| dark.to >= keep_from);
         }
     }
+}
+
+/// When a camera with these signs is offline, and when its silence will count as such if it lasts. `heard_before`: the
+/// first sign is not the first of all.
+fn offline(signs: &[(Ms, Health)], heard_before: bool, heartbeat_ms: Option<Ms>, clock: Ms) -> (Vec<Span>, Option<Ms>) {
+    let mut dark = Vec::new();
+    if !heard_before && heartbeat_ms.is_some() {
+        dark.push(Span::new(BEGINNING, signs.first().map_or(FOREVER, |(at, _)| *at)));
+    }
+    let mut deadline = None;
+    for (number, &(at, health)) in signs.iter().enumerate() {
+        let next = signs.get(number + 1).map(|(next, _)| *next);
+        if next == Some(at) {
+            // Of one instant the last in order counts, and offline sorts after online.
+            continue;
+        }
+        let end = next.unwrap_or(FOREVER);
+        let silent = heartbeat_ms.is_some_and(|limit| end.min(clock) - at > limit);
+        if health == Health::Offline || silent {
+            dark.push(Span::new(at, end));
+        } else if next.is_none() {
+            deadline = heartbeat_ms.map(|limit| at + limit);
+        }
+    }
+    (union(dark), deadline)
 }
 
 /// Moves the base to a later sign; at one instant offline wins.

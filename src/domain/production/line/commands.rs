@@ -9,7 +9,7 @@ use crate::domain::production::line::timeline::Timeline;
 use crate::domain::production::line::{Line, cameras};
 use crate::domain::production::stop::Stop;
 use crate::domain::production::sums::Bucket;
-use crate::domain::time::{FOREVER, Ms, Span};
+use crate::domain::time::{BEGINNING, FOREVER, Ms, Span};
 
 /// A command that the line cannot follow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,10 @@ pub enum CommandError {
     UnknownReason(String),
     #[error("split at {0} ms: no stop contains that instant")]
     NothingToSplit(Ms),
-    #[error("record a hole from {0} to {1} ms: it must end after it begins and not after the line clock")]
+    #[error(
+        "record a hole from {0} to {1} ms: it must end after it begins, not after the line clock, and \
+         not begin before what can still change"
+    )]
     BadHole(Ms, Ms),
 }
 
@@ -33,6 +36,8 @@ pub struct Recall {
     pub minutes: Vec<MinuteRow>,
     /// Latest records of the shifts in that span.
     pub records: Vec<ShiftRecord>,
+    /// Words given to any part of the stop, in the order given.
+    pub words: Vec<Classification>,
 }
 
 impl Line {
@@ -69,7 +74,7 @@ impl Line {
             self.open_shift(at);
             at = self.timeline.find(at).slot.span.to;
         }
-        self.stops.recall(stop, self.clock.unwrap_or(span.to));
+        self.stops.recall(stop, recall.words, self.clock.unwrap_or(span.to));
         Ok(())
     }
 
@@ -125,8 +130,12 @@ impl Line {
             .overlapping(span)
             .into_iter()
             .filter(|stop| stop.from < open_from)
-            .map(|stop| Piece { span: stop, bucket: Bucket::Stopped, planned: self.judge_stop(&self.stops, stop).2 })
+            .map(|stop| self.stop_piece(stop))
             .collect()
+    }
+
+    fn stop_piece(&self, span: Span) -> Piece {
+        Piece { span, bucket: Bucket::Stopped, planned: self.judge_stop(&self.stops, span).2 }
     }
 
     /// Divides the stop around `at`.
@@ -134,16 +143,25 @@ impl Line {
     /// # Errors
     /// [`CommandError::NothingToSplit`] when no stop contains the instant strictly inside.
     pub fn split(&mut self, at: Ms, author: &str) -> Result<(), CommandError> {
-        let inside = self.stops.around(at).is_some_and(|stop| stop.from < at);
-        if !inside {
+        let Some(stop) = self.stops.around(at).filter(|stop| stop.from < at) else {
             return Err(CommandError::NothingToSplit(at));
-        }
+        };
         self.out.inputs.push(LineInput::Split { at, author: author.to_owned() });
-        self.rebook_region(Span::new(at, at + 1), |line| {
+        let kept = self.boundaries.front().is_some_and(|b| b.at < stop.to);
+        let before = self.stop_piece(stop);
+        let insert = |line: &mut Line| {
             if let Err(place) = line.stops.splits.binary_search(&at) {
                 line.stops.splits.insert(place, at);
             }
-        });
+        };
+        if kept {
+            self.rebook_region(Span::new(at, at + 1), insert);
+        } else {
+            // Its gap is forgotten: the stop itself is what is divided.
+            insert(self);
+            let halves = [Span::new(stop.from, at), Span::new(at, stop.to)].map(|half| self.stop_piece(half));
+            self.rebook(&[before], &halves);
+        }
         Ok(())
     }
 
@@ -152,7 +170,8 @@ impl Line {
     /// # Errors
     /// [`CommandError::BadHole`].
     pub fn hole(&mut self, hole: Span, author: &str) -> Result<(), CommandError> {
-        if hole.is_empty() || self.clock.is_none_or(|clock| hole.to > clock) {
+        let reach = self.boundaries.front().map_or(BEGINNING, |b| b.at);
+        if hole.is_empty() || hole.from < reach || self.clock.is_none_or(|clock| hole.to > clock) {
             return Err(CommandError::BadHole(hole.from, hole.to));
         }
         self.out.inputs.push(LineInput::Hole { from: hole.from, to: hole.to, author: author.to_owned() });

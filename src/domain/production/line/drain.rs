@@ -18,10 +18,12 @@ impl Line {
         if self.first.is_some() {
             self.accounts.advance(slice_of(clock));
         }
+        // It goes on unless the clock's own millisecond belongs to the calendar or to the dark.
+        let goes_on = self.schedule(clock) == Schedule::Scheduled && !self.is_dark(clock);
         let open_from = self
             .open_booked
             .last()
-            .filter(|piece| piece.bucket == Bucket::Stopped && piece.span.to == clock)
+            .filter(|piece| goes_on && piece.bucket == Bucket::Stopped && piece.span.to == clock)
             .map(|piece| piece.span.from);
         let mut stops = std::mem::take(&mut self.stops);
         self.out.stops =
@@ -113,12 +115,12 @@ impl Line {
         cameras.prune(keep_from);
         let mut stops = std::mem::take(&mut self.stops);
         stops.settle_words(keep_from, |at| self.exit_after(at));
-        stops.prune(keep_from);
         self.stops = stops;
         while self.boundaries.get(1).is_some_and(|second| second.at < keep_from) {
             self.boundaries.pop_front();
         }
         let oldest = self.boundaries.front().map_or(keep_from, |b| b.at.min(keep_from));
+        self.stops.prune(oldest);
         self.no_data.retain(|dark| dark.to > oldest);
         let mut gone = Vec::new();
         self.accounts.periods.retain(|period| {

@@ -11,7 +11,8 @@ use crate::domain::production::sums::Sums;
 use crate::domain::time::{Ms, Span, rfc3339};
 
 impl Line {
-    /// The figure of a live window at the drained clock; none between shifts and before the first detection.
+    /// The figure of a live window at the drained clock; none between shifts and before the first detection. A shift
+    /// and a day are whole, what is still to come is `outside`; a rolling window ends 1 ms after the clock.
     pub fn figure(&self, window: Window) -> Option<Figure> {
         let clock = self.clock?;
         self.first?;
@@ -21,9 +22,7 @@ impl Line {
                 let here = self.timeline.find(clock).slot.shift?;
                 let key = PeriodKey::Shift { name: here.name.to_string(), date: here.date };
                 let (period, sums) = self.accounts.period(&key)?;
-                let span = Span::new(period.extent().from, clock + 1);
-                let own: Ms = period.spans.iter().filter_map(|s| s.intersect(&span)).map(|s| s.len()).sum();
-                Some(self.frame(window, span, span.len() - own, 0, &sums))
+                Some(self.frame(window, period.extent(), period.holes_ms(), 0, &sums))
             }
             Window::BusinessDay => {
                 let date = self.timeline.find(clock).slot.date;

@@ -10,6 +10,8 @@
 //! minutes and stops concerned back from the store ([`Line::recall`]).
 
 pub mod accounts;
+#[cfg(test)]
+mod against_batch;
 mod apply;
 mod cameras;
 mod commands;

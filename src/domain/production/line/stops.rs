@@ -107,10 +107,10 @@ impl Stops {
         }
     }
 
-    /// Takes an older stop up again, as the store has it, so that it can be told again.
-    pub fn recall(&mut self, stop: &Stop, clock: Ms) {
+    /// Takes an older stop up again, as the store has it, so that it can be told again. `words`: all that were ever
+    /// given to its time, in order.
+    pub fn recall(&mut self, stop: &Stop, words: Vec<Classification>, clock: Ms) {
         let to = stop.ended_at.unwrap_or(stop.started_at + stop.duration_ms);
-        let forgotten = !self.told.contains_key(&stop.started_at);
         self.told.entry(stop.started_at).or_insert_with(|| Told {
             revision: stop.revision,
             status: stop.status,
@@ -120,21 +120,25 @@ impl Stops {
             planned: stop.planned,
             sent_at: clock,
         });
-        if forgotten && (stop.reason_code.is_some() || stop.comment.is_some()) {
-            // Its words may be forgotten already: they count as the earliest given.
-            let words = Classification {
-                from: stop.started_at,
-                to,
-                until_exit_after: None,
-                reason_code: stop.reason_code.clone(),
-                comment: stop.comment.clone(),
-                author: String::new(),
-            };
-            self.words.insert(0, words);
-        }
         if stop.status != StopStatus::Retracted {
             self.live.entry(stop.started_at).or_insert(to);
         }
+        let mut forgotten: Vec<Classification> = words
+            .into_iter()
+            .filter_map(|mut words| {
+                // The exit that ended what was covered is forgotten. A stop that had begun reached it; of a later one
+                // only what it was told tells.
+                if let Some(clock) = words.until_exit_after.take() {
+                    let told = stop.reason_code == words.reason_code && stop.comment == words.comment;
+                    (stop.started_at <= clock || told).then_some(())?;
+                    words.to = words.to.min(to);
+                }
+                Some(words)
+            })
+            .filter(|words| !self.words.contains(words))
+            .collect();
+        forgotten.append(&mut self.words);
+        self.words = forgotten;
     }
 
     /// What has to be told, compared with what was. `open_from`: start of the piece that reaches the clock.
@@ -190,14 +194,16 @@ impl Stops {
         Some(StopChange { stop: shape(line, timeline, from, told), resend: false })
     }
 
-    /// Forgets what can no longer change. `keep_from`: nothing before it does.
-    pub fn prune(&mut self, keep_from: Ms) {
-        self.told.retain(|_, told| told.to >= keep_from || told.status == StopStatus::Open);
-        let told = &self.told;
-        self.live.retain(|from, to| *to >= keep_from || told.contains_key(from));
-        self.words.retain(|words| words.to >= keep_from);
+    /// Forgets what can no longer change. `oldest`: where the oldest kept gap begins, or what records can reach.
+    pub fn prune(&mut self, oldest: Ms) {
+        self.told.retain(|_, told| told.to >= oldest || told.status == StopStatus::Open);
+        self.live.retain(|_, to| *to >= oldest);
         let live = &self.live;
-        self.splits.retain(|at| *at >= keep_from || live.range(..*at).next_back().is_some_and(|(_, to)| *to >= *at));
+        let covers_live = |words: &Classification| {
+            words.from < words.to && live.range(..words.to).next_back().is_some_and(|(_, to)| *to > words.from)
+        };
+        self.words.retain(|words| words.to >= oldest || covers_live(words));
+        self.splits.retain(|at| *at >= oldest);
     }
 }
 
@@ -226,18 +232,21 @@ fn segments(timeline: &Timeline, span: Span) -> Vec<Segment> {
     let mut out: Vec<Segment> = Vec::new();
     for part in timeline.slots(span) {
         let calendar = &timeline.versions()[part.version].config.calendar;
-        let mut from = part.slot.span.from;
-        let edges = calendar.hour_edges(part.slot.span);
-        for to in edges.into_iter().filter(|at| *at > part.slot.span.from).chain([part.slot.span.to]) {
+        let shift = part.slot.shift.as_ref().map(|shift| shift.name.to_string());
+        let business_date = part.slot.date.to_string();
+        let (mut from, end) = (part.slot.span.from, part.slot.span.to);
+        let edges = calendar.hour_edges(Span::new(from - 1, end));
+        for to in edges.iter().copied().chain([end]) {
             if to <= from {
                 continue;
             }
-            out.push(Segment {
-                from,
-                to,
-                shift: part.slot.shift.as_ref().map(|shift| shift.name.to_string()),
-                business_date: part.slot.date.to_string(),
-            });
+            match out.last_mut() {
+                // A break or a new version cuts slots, but not stops.
+                Some(last) if last.shift == shift && last.business_date == business_date && !edges.contains(&from) => {
+                    last.to = to;
+                }
+                _ => out.push(Segment { from, to, shift: shift.clone(), business_date: business_date.clone() }),
+            }
             from = to;
         }
     }
