@@ -3,6 +3,9 @@
 //! Formulas: ISO 22400-2 (A = APT / PBT, effectiveness = Σ ideal / APT, quality = good / total), integers
 //! throughout and one division at the end. The rules for empty and impossible periods are in `docs/semantics.md`.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::production::sums::{Bucket, Sums};
@@ -302,4 +305,38 @@ impl Figure {
             flags: flags(sums, &ratios),
         }
     }
+    /// The figure of several lines together, from the sums of their sums; none for no line.
+    ///
+    /// Its period reaches from the first beginning to the last end. What is outside of the lines' own periods adds
+    /// up like their buckets, so that a total accounts for line time.
+    pub fn total(parts: &[(Frame, Sums)]) -> Option<Figure> {
+        let (first, _) = parts.first()?;
+        let mut sums = Sums::default();
+        let mut frame = Frame { line: None, revision: 0, holes_ms: 0, ..first.clone() };
+        let mut outside_ms = 0;
+        let mut state = FigureState::Final;
+        for (own, own_sums) in parts {
+            sums += own_sums;
+            let own = Figure::new(own.clone(), own_sums);
+            outside_ms += own.outside_ms;
+            if own.state == FigureState::Provisional {
+                state = FigureState::Provisional;
+            }
+            frame.from = frame.from.min(own.from);
+            frame.to = frame.to.max(own.to);
+            frame.as_of = frame.as_of.min(own.as_of);
+            frame.config_versions = union(frame.config_versions, &own.config_versions);
+            frame.policy_versions = union(frame.policy_versions, &own.policy_versions);
+        }
+        frame.has_cycle = parts.iter().all(|(own, _)| own.has_cycle);
+        Some(Figure { outside_ms, state, ..Figure::new(frame, &sums) })
+    }
+}
+
+/// Ascending, each once.
+fn union(mut numbers: Vec<u32>, others: &[u32]) -> Vec<u32> {
+    numbers.extend(others);
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }

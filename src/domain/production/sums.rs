@@ -60,7 +60,7 @@ pub struct Sums {
     pub without_cycle: i64,
     /// Pieces counted under a basis that does not measure quality.
     pub unmeasured: i64,
-    /// Unplanned stops that start in the period.
+    /// Stops that start in the period and are not planned, whatever the kind of their reason.
     pub stops: i64,
     /// Micro-stops that start in the period.
     pub micro_stops: i64,
