@@ -42,6 +42,7 @@ export function ReasonEditor({ stop, start, onClose }: Props) {
       }}
       onSubmit={(event) => {
         event.preventDefault();
+        if (busy) return;
         void classify(id, { reason_code: code.value || null, comment: comment.value.trim() || null });
       }}
     >
@@ -70,7 +71,8 @@ export function ReasonEditor({ stop, start, onClose }: Props) {
         <textarea rows={2} maxLength={1000} value={comment.value} onInput={(event) => (comment.value = event.currentTarget.value)} />
       </label>
       <div class="actions">
-        <button type="submit" class="primary" disabled={busy}>
+        {/* Not disabled: the keyboard's focus would be lost. */}
+        <button type="submit" class="primary" aria-disabled={busy}>
           {t("reason.save")}
         </button>
         <button type="button" class="plain" onClick={onClose}>

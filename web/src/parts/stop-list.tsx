@@ -75,10 +75,12 @@ function Row({ stop, lineNow, chosen, onChoose }: { stop: Stop; lineNow: number;
   const id = stop.downtime_id;
   const start = timeWithDay(Date.parse(stop.started_at), lineNow, locale.value, zone.value, true);
   const waits = pending.value.get(id);
+  const button = useRef<HTMLButtonElement>(null);
   return (
     <li data-stop={id} class={`${stop.status} ${chosen ? "chosen" : ""} ${stop.planned ? "planned" : ""}`}>
       <button
         type="button"
+        ref={button}
         class="stop-row"
         aria-expanded={chosen}
         aria-controls={chosen ? `editor-${id}` : undefined}
@@ -99,7 +101,17 @@ function Row({ stop, lineNow, chosen, onChoose }: { stop: Stop; lineNow: number;
           {stop.comment && <span class="stop-comment">{stop.comment}</span>}
         </span>
       </button>
-      {chosen && <ReasonEditor key={id} stop={stop} start={start} onClose={() => onChoose(null)} />}
+      {chosen && (
+        <ReasonEditor
+          key={id}
+          stop={stop}
+          start={start}
+          onClose={() => {
+            onChoose(null);
+            button.current?.focus();
+          }}
+        />
+      )}
     </li>
   );
 }
