@@ -1,10 +1,11 @@
 //! What Andon promises, checked without servers. A folder of modules in one binary: linking is what takes long.
 
 mod spec {
-    #[allow(dead_code, reason = "each binary uses a part of the kit")]
+    #[allow(dead_code, unused_imports, reason = "each binary uses a part of the kit")]
     #[path = "../../src/domain/production/testkit/mod.rs"]
     mod testkit;
 
     mod purity;
+    mod real_data;
     mod worked_examples;
 }
