@@ -5,6 +5,8 @@ mod spec {
     #[path = "../../src/domain/production/testkit/mod.rs"]
     mod testkit;
 
+    mod demo_tenants;
+    mod deployment;
     mod purity;
     mod real_data;
     mod worked_examples;

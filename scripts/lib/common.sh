@@ -12,6 +12,18 @@ port_of() { cat "$dir/$1.port"; }
 
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# answers PORT PATH: whether a GET is answered with 200.
+answers() {
+  local status
+  {
+    exec 4<>"/dev/tcp/127.0.0.1/$1" &&
+      printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" >&4 &&
+      read -r -t 5 status <&4
+  } 2>/dev/null || return 1
+  exec 4>&-
+  [[ $status == *' 200 '* ]]
+}
+
 # choose_port NAME: the port of last time when nobody else took it, else a free one below the ephemeral range.
 choose_port() {
   local port

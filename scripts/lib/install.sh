@@ -37,6 +37,38 @@ install_missing() {
   if [ "$with_mysql8" = yes ]; then mysql8_binaries; fi
 }
 
+# need_rust: cargo, and a C compiler with make for librdkafka.
+need_rust() {
+  if ! have cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH=$HOME/.cargo/bin:$PATH; fi
+  if ! have cargo && have apt-get && apt-cache show rustup >/dev/null 2>&1; then
+    apt_install rustup
+    rustup toolchain install stable --profile default
+  fi
+  have cargo || die 'Rust is missing: install it as https://rustup.rs says, open a new shell and start again'
+  if ! have cc || ! have make; then apt_install build-essential; fi
+}
+
+node_major() { node --version | sed 's/^v\([0-9]*\).*/\1/'; }
+
+# need_node: Node 20 or later with npm. Where the system's is older, a newer one is taken from npm itself.
+need_node() {
+  local own=$root/target/node
+  if [ -x "$own/bin/node" ]; then PATH=$own/bin:$PATH; fi
+  if ! have node || ! have npm; then apt_install nodejs npm; fi
+  if [ "$(node_major)" -ge 20 ]; then return; fi
+  local machine
+  case $(uname -m) in
+    x86_64) machine=x64 ;;
+    aarch64) machine=arm64 ;;
+    *) die 'Node 20 or later is missing: install it from https://nodejs.org and start again' ;;
+  esac
+  say "Node $(node --version) is too old for the pages' tools, taking a newer one from npm"
+  npm install --prefix "$own" --no-audit --no-fund --loglevel=error "node-linux-$machine@22"
+  mkdir -p "$own/bin"
+  ln -sf "../node_modules/node-linux-$machine/bin/node" "$own/bin/node"
+  PATH=$own/bin:$PATH
+}
+
 # fetch_artifacts POM DESTINATION GOAL ARGUMENT…: into DESTINATION, complete or not at all.
 fetch_artifacts() {
   local pom=$1 destination=$2 goal=$3 scratch

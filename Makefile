@@ -1,0 +1,25 @@
+# Everything installs what it lacks. `make` alone says what there is.
+
+.PHONY: help demo test bench web stop
+
+help:
+	@echo 'make demo    a plant of two companies and six lines in the browser; Ctrl-C stops everything'
+	@echo 'make test    every check and test, on private servers'
+	@echo 'make bench   the performance figures of ARCHITECTURE.md; BENCH=name for one of them'
+	@echo 'make web     the pages, bundled into web/dist (only when their sources changed)'
+	@echo 'make stop    stops what a killed demo or test left running'
+
+demo:
+	@scripts/demo
+
+test:
+	@scripts/test
+
+bench:
+	@scripts/bench $(BENCH)
+
+web:
+	@scripts/web build
+
+stop:
+	@scripts/stop
