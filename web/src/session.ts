@@ -57,6 +57,7 @@ export async function loadSession(): Promise<void> {
     unreachable.value = false;
   } catch (error) {
     if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
+      if (session.value) expired.value = true;
       session.value = null;
       toLogin();
     } else {

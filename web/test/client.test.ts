@@ -54,6 +54,7 @@ class FakeSocket {
 
 let steady = 0;
 let client: Client;
+let refused = 0;
 
 /** Lets time pass for timers and clock alike. */
 function pass(ms: number) {
@@ -70,9 +71,10 @@ beforeEach(async () => {
   mock.method(performance, "now", () => steady);
   mock.method(Math, "random", () => 0.5);
   FakeSocket.all = [];
+  refused = 0;
   Object.assign(globalThis, { WebSocket: FakeSocket, addEventListener: () => {}, removeEventListener: () => {} });
   const { LiveClient } = await import("../src/live/client.ts");
-  client = new LiveClient("ws://test/api/v1/live");
+  client = new LiveClient("ws://test/api/v1/live", () => (refused += 1));
 });
 
 afterEach(() => {
@@ -137,6 +139,19 @@ test("a close code of the last class ends it", () => {
   assert.equal(FakeSocket.all.length, 1);
   assert.equal(client.link.value.status, "closed");
   assert.equal(client.link.value.reason, "signed out");
+});
+
+test("a socket that is not let in is told, one that was is not", () => {
+  FakeSocket.last.closes(1006);
+  assert.equal(refused, 1);
+  pass(1_000);
+  FakeSocket.last.hello();
+  FakeSocket.last.closes(1006);
+  assert.equal(refused, 1);
+  pass(1_000);
+  FakeSocket.last.hello();
+  FakeSocket.last.closes(4201);
+  assert.equal(refused, 2);
 });
 
 test("must_refetch asks anew under a new id, and late frames of the old one are ignored", () => {

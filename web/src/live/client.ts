@@ -54,10 +54,14 @@ export class LiveClient {
   #watch: ReturnType<typeof setInterval>;
   #heardAt = 0;
   #stopped = false;
+  #greeted = false;
+  /** Called when a socket was not let in, or asked to stay away: the session may be over. */
+  #onRefused: () => void;
   #wake = () => this.#reconnectSoon();
 
-  constructor(url: string) {
+  constructor(url: string, onRefused: () => void) {
     this.#url = url;
+    this.#onRefused = onRefused;
     this.#watch = setInterval(() => this.#checkSilence(), WATCH_MS);
     addEventListener("online", this.#wake);
     this.#connect();
@@ -122,6 +126,7 @@ export class LiveClient {
     if (this.#stopped) return;
     const socket = new WebSocket(this.#url, [SUBPROTOCOL]);
     this.#socket = socket;
+    this.#greeted = false;
     this.#heardAt = performance.now();
     socket.onmessage = (event) => {
       if (socket === this.#socket && typeof event.data === "string") this.#hear(event.data);
@@ -141,6 +146,7 @@ export class LiveClient {
       if (Number.isFinite(sentAt)) link.heardServerMs = sentAt;
     }
     if (frame?.op === "hello") {
+      this.#greeted = true;
       link.status = "up";
       link.reason = "";
       link.heartbeatMs = frame.heartbeat_s * 1000;
@@ -179,6 +185,7 @@ export class LiveClient {
     this.#socket = null;
     this.link.value = { ...this.link.value, status: how === "stop" ? "closed" : "down", reason };
     for (const entry of this.#entries.values()) entry.lost();
+    if (how === "stop" || !this.#greeted) this.#onRefused();
     if (how === "stop") {
       this.#stopped = true;
       return;

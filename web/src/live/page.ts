@@ -3,7 +3,7 @@
 import { computed, effect, type Signal, signal, untracked, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 
-import { session } from "../session.ts";
+import { loadSession, session } from "../session.ts";
 import { type Link, LiveClient } from "./client.ts";
 import type { Params } from "./protocol.ts";
 import { type Feed, newSub, type Sub } from "./reducer.ts";
@@ -18,14 +18,33 @@ export const linkLost = computed<number | null>(() => {
 
 export const linkState = computed<Link | null>(() => client.value?.link.value ?? null);
 
+/** How long to leave a server alone that has ended the connection while the session goes on. */
+const REOPEN_MS = 3_000;
+
+function open(): void {
+  client.peek()?.close();
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  client.value = new LiveClient(`${scheme}://${location.host}/api/v1/live`, () => void refused());
+}
+
+/** Asks whether the session is over, which leads to the login page; if not (other rights, say) a new socket follows. */
+async function refused(): Promise<void> {
+  const mine = client.peek();
+  await loadSession();
+  if (mine?.link.peek().status !== "closed") return;
+  setTimeout(() => {
+    if (session.peek() && client.peek() === mine) open();
+  }, REOPEN_MS);
+}
+
 export function startLive(): void {
   const who = computed(() => session.value?.username ?? null);
   effect(() => {
     const user = who.value;
     untracked(() => {
+      if (user !== null) return open();
       client.peek()?.close();
-      const scheme = location.protocol === "https:" ? "wss" : "ws";
-      client.value = user === null ? null : new LiveClient(`${scheme}://${location.host}/api/v1/live`);
+      client.value = null;
     });
   });
 }
