@@ -3,8 +3,21 @@
 //! | part | role |
 //! |---|---|
 //! | [`topics`] | names, creation, description |
-//! | [`codec`] | records to bytes and back: Avro in the Confluent wire format |
+//! | [`codec`], [`schemas`] | records to bytes and back: Avro in the Confluent wire format |
+//! | [`consumer`] | the processing group's reader: a line is read once its owner says from where |
+//! | [`publisher`] | records and the group's offsets in one transaction |
+//! | [`tail`] | the gateways' reader, without a group |
+//! | [`producer`] | plain records, for cameras |
 
 pub mod codec;
+pub mod consumer;
+mod native;
+pub mod producer;
+pub mod publisher;
 pub mod schemas;
+mod settings;
+pub mod tail;
 pub mod topics;
+
+pub use native::{Committed, NativeError};
+pub use settings::Settings;

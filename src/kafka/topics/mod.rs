@@ -1,4 +1,8 @@
-//! Names of the topics: what a topic carries and whose it is can be read off its name.
+//! Topics: what one carries and whose it is can be read off its name.
+
+mod admin;
+
+pub use admin::{Admin, AdminError, TopicDescription};
 
 /// A topic of Andon, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

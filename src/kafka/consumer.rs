@@ -1,0 +1,425 @@
+//! The processing group's consumer: lines come and go with the group, records come in batches.
+//!
+//! Owning a line and reading it are two things. When the group gives a partition, nothing is fetched; it is fetched
+//! from the offset that [`Consumer::start`] names, once the owner has its checkpoint. So no record can arrive before
+//! or below that offset, and the group's own offset is never a place to start from. A partition that is taken away is
+//! announced to the [`RevocationHandler`] from inside the rebalance, before anyone else can get it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rdkafka::{Offset, TopicPartitionList};
+use rdkafka_sys::rd_kafka_resp_err_t as Code;
+use thiserror::Error;
+
+use super::native::{ClientRef, Committed, Hooks, Native, NativeError, Rebalance, Taken, partitions};
+use super::settings::Settings;
+use crate::domain::time::Ms;
+
+pub use super::native::ConsumerGroupMetadata;
+
+/// Called with the topics that are taken away, on the polling thread and from inside the rebalance. The group waits
+/// until it returns, so it may block until a publish in flight has ended, and must not poll. `lost`: the group has
+/// given them away already (a missed heartbeat); publish nothing more.
+pub type RevocationHandler = Box<dyn Fn(&[String], bool) + Send + Sync>;
+
+/// What a poll hands out. Per topic the order is that of the log.
+#[derive(Debug)]
+pub enum Event<'a> {
+    Message {
+        topic: &'a str,
+        offset: i64,
+        /// The broker's time, where the topic has `LogAppendTime`; milliseconds.
+        timestamp: Ms,
+        key: Option<&'a [u8]>,
+        payload: Option<&'a [u8]>,
+    },
+    /// Everything below `offset` that can be read has been handed out; `offset` is where the next record will be, or
+    /// behind it. Told once each time the end is reached.
+    Eof {
+        topic: &'a str,
+        offset: i64,
+    },
+    /// The group gave these; each waits for [`Consumer::start`].
+    Assigned(Vec<String>),
+    /// The group took these, after the handler was called; nothing more of them will come.
+    Revoked(Vec<String>),
+    Error(ConsumerError),
+}
+
+/// Why the consumer failed. Messages follow "failed to consume: ".
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConsumerError {
+    /// The log begins after the wanted offset or ends before it; the topic stands until it is started elsewhere.
+    #[error("{topic} has no offset {offset}: its log begins later or was made anew")]
+    OffsetOutOfRange { topic: String, offset: i64 },
+    /// A line's topic must have one partition; the others are not read.
+    #[error("{topic} has a partition {partition}: a line's topic has exactly one; make it anew")]
+    Partitions { topic: String, partition: i32 },
+    /// A problem with one topic; librdkafka goes on trying.
+    #[error("{topic}: {reason}")]
+    Topic { topic: String, reason: String },
+    /// A problem with brokers or group that passes when they do.
+    #[error("{0}")]
+    Passing(String),
+    /// The client can't go on; make a new one.
+    #[error("the client is beyond repair: {0}")]
+    Fatal(String),
+    #[error("{doing}: {cause}")]
+    Call { doing: &'static str, cause: NativeError },
+}
+
+/// The group's consumer; for one thread.
+pub struct Consumer {
+    native: Arc<Native>,
+    shared: Arc<Shared>,
+    batch: Vec<*mut rdkafka_sys::rd_kafka_message_t>,
+}
+
+/// What other threads may ask of the consumer.
+#[derive(Clone)]
+pub struct Handle {
+    native: Arc<Native>,
+}
+
+/// What rebalances and polls share; both run on the polling thread, one inside the other.
+struct Shared {
+    lines: Mutex<Lines>,
+    revocation: RevocationHandler,
+}
+
+#[derive(Default)]
+struct Lines {
+    owned: HashMap<String, Reading>,
+    /// To hand out before any message of the same batch.
+    news: Vec<Event<'static>>,
+}
+
+/// How far a line is read; below is never handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Owned, not started.
+    Waiting,
+    From(i64),
+}
+
+/// The calls back, on the consumer's state.
+struct Callbacks(Arc<Shared>);
+
+// SAFETY: the raw pointers are of the batch, empty between polls; the rest is `Send`.
+unsafe impl Send for Consumer {}
+
+/// Memory is bounded by these: librdkafka counts records' bytes, but a small record costs it ten times its size.
+const TUNING: [(&str, &str); 9] = [
+    ("queued.min.messages", "20000"),
+    ("queued.max.messages.kbytes", "8192"),
+    ("fetch.message.max.bytes", "262144"),
+    ("fetch.max.bytes", "1048576"),
+    ("fetch.wait.max.ms", "100"),
+    ("fetch.queue.backoff.ms", "5"),
+    ("fetch.error.backoff.ms", "100"),
+    ("max.poll.interval.ms", "60000"),
+    ("heartbeat.interval.ms", "1500"),
+];
+
+const REQUIRED: [(&str, &str); 8] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    // New lines are found by refreshing the metadata; the default is five minutes.
+    ("topic.metadata.refresh.interval.ms", "2000"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
+    ("isolation.level", "read_committed"),
+    ("allow.auto.create.topics", "false"),
+];
+
+// === impl Consumer ===
+
+impl Consumer {
+    /// Joins the group of `settings` for the topics that match `pattern`, see
+    /// [`super::topics::DETECTIONS_PATTERN`].
+    ///
+    /// # Errors
+    /// When librdkafka refuses a setting. Brokers that are away are no error here: the consumer waits for them.
+    pub fn join(settings: &Settings, pattern: &str, revocation: RevocationHandler) -> Result<Consumer, ConsumerError> {
+        let mut config = settings.client(&TUNING, &REQUIRED);
+        config.set("group.id", &settings.group);
+        config.set("session.timeout.ms", settings.session_timeout_ms.to_string());
+        let shared = Arc::new(Shared { lines: Mutex::default(), revocation });
+        let native = Native::consumer(&config, Box::new(Callbacks(shared.clone()))).map_err(call("making a client"))?;
+        native.client().subscribe(pattern).map_err(call("subscribing"))?;
+        Ok(Consumer { native: Arc::new(native), shared, batch: Vec::new() })
+    }
+
+    /// Hands out what has come, up to `max` messages, waiting up to `timeout` for the first. Must be called at least
+    /// once a minute, or the group takes the lines away.
+    pub fn poll(&mut self, max: usize, timeout: Duration, on: &mut dyn FnMut(Event<'_>)) {
+        let waiting = !self.shared.lines.lock().news.is_empty();
+        let batch = self.native.batch(max, if waiting { Duration::ZERO } else { timeout }, &mut self.batch);
+        let mut lines = self.shared.lines.lock();
+        for event in std::mem::take(&mut lines.news) {
+            on(event);
+        }
+        // Records of a topic come in runs: it is looked up once per run.
+        let mut run: Option<(usize, Option<(&str, &mut Reading)>)> = None;
+        for taken in batch.iter() {
+            if !taken.is_message() {
+                run = None;
+                lines.not_a_message(taken, on);
+                continue;
+            }
+            if run.as_ref().is_none_or(|(mark, _)| *mark != taken.topic_mark()) {
+                run = Some((taken.topic_mark(), lines.reading(taken)));
+            }
+            let Some((_, Some((topic, reading)))) = &mut run else { continue };
+            let offset = taken.offset();
+            if !reading.admits(offset) {
+                continue;
+            }
+            **reading = Reading::From(offset + 1);
+            on(Event::Message {
+                topic,
+                offset,
+                timestamp: taken.timestamp(),
+                key: taken.key(),
+                payload: taken.payload(),
+            });
+        }
+    }
+
+    /// Reads `topic` from `offset` on, also when it was being read elsewhere. `false`: the group has taken it away
+    /// meanwhile, and nothing was done.
+    ///
+    /// # Errors
+    /// When librdkafka refuses; the topic is then not read.
+    pub fn start(&mut self, topic: &str, offset: i64) -> Result<bool, ConsumerError> {
+        let Some(reading) = self.shared.lines.lock().owned.get(topic).copied() else { return Ok(false) };
+        if reading != Reading::Waiting {
+            self.stop(topic)?;
+        }
+        let mut list = TopicPartitionList::with_capacity(1);
+        let refused = |_| ConsumerError::OffsetOutOfRange { topic: topic.to_owned(), offset };
+        list.add_partition_offset(topic, 0, Offset::Offset(offset)).map_err(refused)?;
+        self.native.client().incremental_assign(&list).map_err(call("starting a topic"))?;
+        // A pause of an earlier start lasts in librdkafka.
+        self.native.client().resume(&list).map_err(call("starting a topic"))?;
+        self.shared.lines.lock().owned.insert(topic.to_owned(), Reading::From(offset));
+        Ok(true)
+    }
+
+    /// Reads `topic` no longer but keeps owning it. `false`: it was not being read.
+    ///
+    /// # Errors
+    /// When librdkafka refuses.
+    pub fn stop(&mut self, topic: &str) -> Result<bool, ConsumerError> {
+        if !self.shared.lines.lock().is_read(topic) {
+            return Ok(false);
+        }
+        let list = partitions(&[topic.to_owned()]);
+        self.native.client().incremental_unassign(&list).map_err(call("stopping a topic"))?;
+        self.shared.lines.lock().owned.insert(topic.to_owned(), Reading::Waiting);
+        Ok(true)
+    }
+
+    /// Holds `topic` where it is; what was fetched of it is fetched again later. `false`: it is not being read.
+    ///
+    /// # Errors
+    /// When librdkafka refuses.
+    pub fn pause(&mut self, topic: &str) -> Result<bool, ConsumerError> {
+        if !self.shared.lines.lock().is_read(topic) {
+            return Ok(false);
+        }
+        self.native.client().pause(&partitions(&[topic.to_owned()])).map_err(call("pausing a topic"))?;
+        Ok(true)
+    }
+
+    /// Goes on with `topic` where it was held. `false`: it is not being read.
+    ///
+    /// # Errors
+    /// When librdkafka refuses.
+    pub fn resume(&mut self, topic: &str) -> Result<bool, ConsumerError> {
+        if !self.shared.lines.lock().is_read(topic) {
+            return Ok(false);
+        }
+        self.native.client().resume(&partitions(&[topic.to_owned()])).map_err(call("resuming a topic"))?;
+        Ok(true)
+    }
+
+    /// What may be asked from other threads, also after the consumer has left the group.
+    pub fn handle(&self) -> Handle {
+        Handle { native: self.native.clone() }
+    }
+
+    /// Topics that the group has given us, started or not, sorted.
+    pub fn owned(&self) -> Vec<String> {
+        let mut owned: Vec<String> = self.shared.lines.lock().owned.keys().cloned().collect();
+        owned.sort_unstable();
+        owned
+    }
+}
+
+impl Drop for Consumer {
+    /// Leaves the group: the revocation handler is called for all that is owned.
+    fn drop(&mut self) {
+        if let Err(cause) = self.native.close() {
+            tracing::warn!(%cause, "consumer could not leave its group");
+        }
+    }
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// Membership as of now, for [`super::publisher::Publisher::publish`]; take it anew after each assignment.
+    /// `None` before the first.
+    pub fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
+        self.native.client().group_metadata()
+    }
+
+    /// The group's offsets with their metadata, of the topics that have one. Blocks; waits for transactions that are
+    /// being committed, up to `timeout`.
+    ///
+    /// # Errors
+    /// When brokers do not answer in time.
+    pub fn committed(&self, topics: &[String], timeout: Duration) -> Result<HashMap<String, Committed>, ConsumerError> {
+        let found = self.native.client().committed(topics, timeout).map_err(call("asking for the group's offsets"))?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// The first offset that `topic` still has and the one after its last. Blocks.
+    ///
+    /// # Errors
+    /// When brokers do not answer in time, or there is no such topic.
+    pub fn watermarks(&self, topic: &str, timeout: Duration) -> Result<(i64, i64), ConsumerError> {
+        self.native.client().watermarks(topic, timeout).map_err(call("asking for a topic's offsets"))
+    }
+}
+
+// === impl Lines, Reading ===
+
+impl Reading {
+    fn admits(self, offset: i64) -> bool {
+        matches!(self, Reading::From(next) if next <= offset)
+    }
+}
+
+impl Lines {
+    fn is_read(&self, topic: &str) -> bool {
+        matches!(self.owned.get(topic), Some(Reading::From(_)))
+    }
+
+    /// Where the topic of a message is read; `None` for what was taken away while the message waited.
+    fn reading<'l, 'm: 'l>(&'l mut self, taken: Taken<'m>) -> Option<(&'m str, &'l mut Reading)> {
+        let topic = taken.topic()?;
+        self.owned.get_mut(topic).map(|reading| (topic, reading))
+    }
+
+    fn not_a_message(&mut self, taken: Taken<'_>, on: &mut dyn FnMut(Event<'_>)) {
+        let Some(topic) = taken.topic() else {
+            on(Event::Error(ConsumerError::Passing(taken.reason())));
+            return;
+        };
+        if !self.is_read(topic) || taken.partition() != 0 {
+            return;
+        }
+        match taken.code() {
+            Code::RD_KAFKA_RESP_ERR__PARTITION_EOF => on(Event::Eof { topic, offset: taken.offset() }),
+            Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET | Code::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE => {
+                let offset = match self.owned.get(topic) {
+                    Some(Reading::From(next)) => *next,
+                    _ => taken.offset(),
+                };
+                on(Event::Error(ConsumerError::OffsetOutOfRange { topic: topic.to_owned(), offset }));
+            }
+            _ => on(Event::Error(ConsumerError::Topic { topic: topic.to_owned(), reason: taken.reason() })),
+        }
+    }
+}
+
+// === impl Callbacks ===
+
+impl Hooks for Callbacks {
+    fn rebalance(&self, client: ClientRef<'_>, change: Rebalance, named: &[(String, i32)]) {
+        match change {
+            Rebalance::Assign => self.0.assigned(client, named),
+            Rebalance::Revoke => self.0.revoked(client, named),
+            Rebalance::Failed(code) => {
+                let reason = format!("rebalance failed: {code:?}");
+                self.0.tell(Event::Error(ConsumerError::Passing(reason)));
+                // The group waits for an answer; what we own is void.
+                let owned: Vec<(String, i32)> = self.0.lines.lock().owned.keys().map(|t| (t.clone(), 0)).collect();
+                self.0.revoked(client, &owned);
+            }
+        }
+    }
+
+    fn error(&self, fatal: bool, reason: &str) {
+        let reason = reason.to_owned();
+        let error = if fatal { ConsumerError::Fatal(reason) } else { ConsumerError::Passing(reason) };
+        self.0.tell(Event::Error(error));
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn tell(&self, event: Event<'static>) {
+        self.lines.lock().news.push(event);
+    }
+
+    /// Accepts what the group gives without reading it: an empty assignment completes the rebalance.
+    fn assigned(&self, client: ClientRef<'_>, named: &[(String, i32)]) {
+        let mut topics = Vec::with_capacity(named.len());
+        for (topic, partition) in named {
+            if *partition == 0 {
+                topics.push(topic.clone());
+            } else {
+                let (topic, partition) = (topic.clone(), *partition);
+                self.tell(Event::Error(ConsumerError::Partitions { topic, partition }));
+            }
+        }
+        if let Err(cause) = client.incremental_assign(&TopicPartitionList::new()) {
+            self.tell(Event::Error(ConsumerError::Call { doing: "taking lines over", cause }));
+        }
+        if topics.is_empty() {
+            return;
+        }
+        let mut lines = self.lines.lock();
+        for topic in &topics {
+            lines.owned.insert(topic.clone(), Reading::Waiting);
+        }
+        lines.news.push(Event::Assigned(topics));
+    }
+
+    /// Lets the owner finish, then gives back. Only started lines are assigned as librdkafka sees it.
+    fn revoked(&self, client: ClientRef<'_>, named: &[(String, i32)]) {
+        let lost = client.assignment_lost();
+        let topics: Vec<String> = {
+            let lines = self.lines.lock();
+            named.iter().filter(|(t, p)| *p == 0 && lines.owned.contains_key(t)).map(|(t, _)| t.clone()).collect()
+        };
+        if !topics.is_empty() {
+            (self.revocation)(&topics, lost);
+        }
+        let mut lines = self.lines.lock();
+        let started: Vec<String> = topics.iter().filter(|topic| lines.is_read(topic)).cloned().collect();
+        for topic in &topics {
+            lines.owned.remove(topic);
+        }
+        if let Err(cause) = client.incremental_unassign(&partitions(&started)) {
+            lines.news.push(Event::Error(ConsumerError::Call { doing: "giving lines back", cause }));
+        }
+        if !topics.is_empty() {
+            lines.news.push(Event::Revoked(topics));
+        }
+    }
+}
+
+fn call(doing: &'static str) -> impl FnOnce(NativeError) -> ConsumerError {
+    move |cause| {
+        if cause.fatal { ConsumerError::Fatal(cause.message) } else { ConsumerError::Call { doing, cause } }
+    }
+}

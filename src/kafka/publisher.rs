@@ -1,0 +1,307 @@
+//! The transactional publisher: what was committed to the database becomes visible in Kafka, all or nothing.
+//!
+//! One call is one Kafka transaction: the outbox's records and, as the group's offsets, how far each line has been
+//! processed, with the decimal `commit_seq` as metadata. Reading those back tells what has been published.
+//!
+//! The `transactional.id` is new for every process: it need not fence an earlier instance, because the group's
+//! generation does (`send_offsets_to_transaction` refuses a member that has moved on), and because a former owner
+//! can't commit to the database. What an instance killed in mid-transaction leaves open is aborted by the broker
+//! after [`TRANSACTION_TIMEOUT`]; readers wait for it that long at most.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use thiserror::Error;
+
+use super::native::{ConsumerGroupMetadata, NativeError};
+use super::settings::Settings;
+
+/// How long a transaction may stay open; then the broker aborts it.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call waits for the brokers: less than a transaction may last.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+/// Longer than a transaction of a former self may stay open.
+const INIT_TIMEOUT: Duration = Duration::from_secs(20);
+/// `poll` always lasts its whole timeout, and `flush` polls in slices of 100 ms.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// A record to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutRecord {
+    pub topic: String,
+    pub key: Vec<u8>,
+    /// None is a tombstone.
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// What one line publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishBatch {
+    /// The line's topic, whose offset in the group moves.
+    pub topic_in: String,
+    /// The checkpoint's next offset; negative: the line has read nothing yet.
+    pub next_offset: i64,
+    /// The commit up to which the line's records are in, all told.
+    pub commit_seq: u64,
+    pub records: Vec<OutRecord>,
+}
+
+/// Why a publish failed. Messages follow "failed to publish: ".
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PublishError {
+    /// Nobody knows whether it happened: [`Publisher::reset`], read the progress again, go on from there.
+    #[error("the outcome of {doing} is unknown: {cause}")]
+    Indefinite { doing: &'static str, cause: String },
+    /// It did not happen and may be tried again.
+    #[error("{doing}: {cause}")]
+    Abortable { doing: &'static str, cause: String },
+    /// It did not happen, and with this membership never will: the group has moved on.
+    #[error("the group has moved on: {0}")]
+    Fenced(String),
+    /// The producer is dead: [`Publisher::reset`], read the progress again, go on from there.
+    #[error("the producer is beyond repair: {0}")]
+    Fatal(String),
+}
+
+/// Publishes in transactions; for one thread.
+pub struct Publisher {
+    config: ClientConfig,
+    producer: BaseProducer<Deliveries>,
+}
+
+/// Remembers the first record that could not be delivered.
+#[derive(Default)]
+struct Deliveries {
+    failed: Arc<Mutex<Option<String>>>,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((cause, _)) = result {
+            self.failed.lock().get_or_insert_with(|| cause.to_string());
+        }
+    }
+}
+
+// === impl Publisher ===
+
+impl Publisher {
+    /// Connects and makes sure that no transaction of this publisher is open.
+    ///
+    /// # Errors
+    /// `Fatal` when librdkafka refuses a setting, `Indefinite` when the brokers do not answer in time.
+    pub fn connect(settings: &Settings) -> Result<Publisher, PublishError> {
+        let instance = format!("andon-{}-{:016x}", settings.group, rand::random::<u64>());
+        let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
+        let config = settings.client(
+            &[("queue.buffering.max.messages", "100000"), ("queue.buffering.max.kbytes", "65536")],
+            &[
+                ("transactional.id", &instance),
+                ("transaction.timeout.ms", &timeout),
+                ("message.timeout.ms", "8000"),
+                ("linger.ms", "0"),
+            ],
+        );
+        let producer = open(&config)?;
+        Ok(Publisher { config, producer })
+    }
+
+    /// A new producer under the same transactional id: whatever was open is aborted, or committed if it was already
+    /// on its way, before this returns. Then the group's progress is definite again.
+    ///
+    /// # Errors
+    /// As [`Publisher::connect`]; call it again.
+    pub fn reset(&mut self) -> Result<(), PublishError> {
+        self.producer = open(&self.config)?;
+        Ok(())
+    }
+
+    /// Publishes the batches in one transaction and moves the group's offsets with them. Without records only the
+    /// offsets move. Returns when readers can see it.
+    ///
+    /// # Errors
+    /// See [`PublishError`]: everything but `Indefinite` and `Fatal` leaves the publisher usable, and nothing visible.
+    pub fn publish(&mut self, batches: &[PublishBatch], group: &ConsumerGroupMetadata) -> Result<(), PublishError> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        *self.producer.context().failed.lock() = None;
+        // Fails only where an earlier transaction was left in an unknown state.
+        self.producer.begin_transaction().map_err(|cause| PublishError::Fatal(cause.to_string()))?;
+        let published = self.fill(batches, group).and_then(|()| self.commit());
+        if let Err(PublishError::Abortable { .. } | PublishError::Fenced(_)) = published {
+            self.abort()?;
+        }
+        published
+    }
+
+    /// Everything of the transaction but its end: until then whatever fails can be undone.
+    fn fill(&self, batches: &[PublishBatch], group: &ConsumerGroupMetadata) -> Result<(), PublishError> {
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        for record in batches.iter().flat_map(|batch| &batch.records) {
+            self.send(record, deadline)?;
+        }
+        let offsets = offsets(batches)?;
+        let producer = self.producer.client().native_ptr();
+        // SAFETY: the producer is valid for the call and has a transactional id.
+        let sent = unsafe { group.send_offsets(producer, &offsets, CALL_TIMEOUT) };
+        sent.map_err(|cause| before_the_end("moving the group's offsets", &Cause::of_native(cause)))?;
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(SLICE);
+            if Instant::now() > deadline {
+                return Err(PublishError::Abortable { doing: "delivery", cause: "timed out".to_owned() });
+            }
+        }
+        match self.producer.context().failed.lock().take() {
+            Some(cause) => Err(PublishError::Abortable { doing: "delivery", cause }),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&self, record: &OutRecord, deadline: Instant) -> Result<(), PublishError> {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let mut out = BaseRecord::to(&record.topic).key(&record.key).headers(headers);
+        if let Some(payload) = &record.payload {
+            out = out.payload(payload);
+        }
+        loop {
+            match self.producer.send(out) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < deadline =>
+                {
+                    self.producer.poll(SLICE);
+                    out = back;
+                }
+                Err((cause, _)) => return Err(before_the_end("sending", &Cause::of_kafka(&cause))),
+            }
+        }
+    }
+
+    fn commit(&self) -> Result<(), PublishError> {
+        let Err(cause) = self.producer.commit_transaction(CALL_TIMEOUT) else { return Ok(()) };
+        let cause = Cause::of_kafka(&cause);
+        match before_the_end("the commit", &cause) {
+            // Unless the client itself says that it did not happen, the commit may have reached the broker.
+            PublishError::Abortable { doing, cause: text } if !cause.requires_abort => {
+                Err(PublishError::Indefinite { doing, cause: text })
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Takes the open transaction back. The first call drops what is queued, but returns only when somebody serves
+    /// the reports about that, so it is called again once they are served.
+    fn abort(&self) -> Result<(), PublishError> {
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let slice = if self.producer.in_flight_count() > 0 { SLICE } else { left };
+            let Err(cause) = self.producer.abort_transaction(slice) else { return Ok(()) };
+            let cause = Cause::of_kafka(&cause);
+            if cause.fatal {
+                return Err(PublishError::Fatal(cause.message));
+            }
+            if left.is_zero() {
+                return Err(PublishError::Indefinite { doing: "taking a transaction back", cause: cause.message });
+            }
+            self.producer.poll(SLICE);
+        }
+    }
+}
+
+fn open(config: &ClientConfig) -> Result<BaseProducer<Deliveries>, PublishError> {
+    let refused = |cause: KafkaError| PublishError::Fatal(cause.to_string());
+    let producer: BaseProducer<Deliveries> = config.create_with_context(Deliveries::default()).map_err(refused)?;
+    producer.init_transactions(INIT_TIMEOUT).map_err(|cause| {
+        let cause = Cause::of_kafka(&cause);
+        if cause.fatal {
+            return PublishError::Fatal(cause.message);
+        }
+        PublishError::Indefinite { doing: "opening a producer", cause: cause.message }
+    })?;
+    Ok(producer)
+}
+
+/// The group's offsets that the batches stand for; of several of one line the last.
+fn offsets(batches: &[PublishBatch]) -> Result<TopicPartitionList, PublishError> {
+    let last: BTreeMap<&str, &PublishBatch> = batches.iter().map(|batch| (batch.topic_in.as_str(), batch)).collect();
+    let mut list = TopicPartitionList::with_capacity(last.len());
+    for (topic, batch) in last {
+        let mut element = list.add_partition(topic, 0);
+        element.set_metadata(batch.commit_seq.to_string());
+        // A line that has read nothing has no offset to tell; what counts is the metadata.
+        element.set_offset(Offset::Offset(batch.next_offset.max(0))).map_err(|cause| PublishError::Abortable {
+            doing: "moving the group's offsets",
+            cause: cause.to_string(),
+        })?;
+    }
+    Ok(list)
+}
+
+// === impl Cause ===
+
+/// What matters of an error.
+struct Cause {
+    message: String,
+    fatal: bool,
+    requires_abort: bool,
+    fenced: bool,
+}
+
+impl Cause {
+    fn of_native(cause: NativeError) -> Cause {
+        Cause {
+            fatal: cause.fatal,
+            requires_abort: cause.requires_abort,
+            fenced: is_fenced(cause.code.into()),
+            message: cause.message,
+        }
+    }
+
+    fn of_kafka(cause: &KafkaError) -> Cause {
+        let message = cause.to_string();
+        match cause {
+            KafkaError::Transaction(cause) => Cause {
+                message,
+                fatal: cause.is_fatal(),
+                requires_abort: cause.txn_requires_abort(),
+                fenced: is_fenced(cause.code()),
+            },
+            _ => Cause { message, fatal: false, requires_abort: false, fenced: false },
+        }
+    }
+}
+
+/// Whether the group no longer knows the member by that generation.
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{FencedInstanceId, IllegalGeneration, UnknownMemberId};
+    matches!(code, IllegalGeneration | UnknownMemberId | FencedInstanceId)
+}
+
+/// An error before the transaction's end, where taking it back makes the outcome definite.
+fn before_the_end(doing: &'static str, cause: &Cause) -> PublishError {
+    let message = cause.message.clone();
+    if cause.fatal {
+        PublishError::Fatal(message)
+    } else if cause.fenced {
+        PublishError::Fenced(message)
+    } else {
+        PublishError::Abortable { doing, cause: message }
+    }
+}
