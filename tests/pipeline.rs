@@ -4,4 +4,9 @@ mod support;
 
 mod pipeline {
     mod ground;
+    mod kafka_consumer;
+    mod kafka_publisher;
+    mod kafka_support;
+    mod kafka_tail;
+    mod kafka_topics;
 }

@@ -1,0 +1,132 @@
+//! The transactional publisher: records and progress become visible together, or not at all.
+
+use std::time::{Duration, Instant};
+
+use andon::kafka::consumer::Consumer;
+use andon::kafka::publisher::{OutRecord, PublishBatch, PublishError, Publisher};
+use andon::kafka::tail::{Tail, TailRecord, TailStart};
+use andon::kafka::topics;
+
+use super::kafka_support::{PATIENCE, Seen, World};
+
+fn out(topic: &str, key: &str, payload: Option<&str>) -> OutRecord {
+    OutRecord {
+        topic: topic.to_owned(),
+        key: key.as_bytes().to_vec(),
+        payload: payload.map(|text| text.as_bytes().to_vec()),
+        headers: vec![("commit_seq".to_owned(), b"7".to_vec()), ("index".to_owned(), b"0".to_vec())],
+    }
+}
+
+fn batch(topic_in: &str, next_offset: i64, commit_seq: u64, records: Vec<OutRecord>) -> PublishBatch {
+    PublishBatch { topic_in: topic_in.to_owned(), next_offset, commit_seq, records }
+}
+
+/// A member that owns `count` lines.
+fn member(world: &World, count: usize) -> (Consumer, Seen) {
+    let mut consumer = world.join();
+    let mut seen = Seen::default();
+    seen.until(&mut consumer, "the assignment", |s| s.assigned.len() == count);
+    (consumer, seen)
+}
+
+fn everything_in(world: &World, topic: &str) -> Vec<TailRecord> {
+    let pattern = format!("^{}$", topic.replace('.', r"\."));
+    let mut tail = Tail::follow(&world.settings, &pattern, TailStart::Beginning, 100).unwrap();
+    let mut records = Vec::new();
+    world.runtime.block_on(async {
+        let caught_up = tokio::time::timeout(PATIENCE, tail.caught_up.wait_for(|done| *done)).await;
+        assert!(caught_up.is_ok_and(|answer| answer.is_ok()), "never caught up");
+        while let Ok(record) = tail.records.try_recv() {
+            records.push(record);
+        }
+    });
+    records
+}
+
+#[test]
+fn records_and_progress_come_back() {
+    let world = World::new();
+    let (first, second) = (world.line("l1"), world.line("l2"));
+    let downtime = topics::downtime(&world.tenant, "l1");
+    let (consumer, _) = member(&world, 2);
+    let group = consumer.handle().group_metadata().unwrap();
+    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    assert_eq!(consumer.handle().committed(&[first.clone(), second.clone()], PATIENCE).unwrap().len(), 0);
+
+    let records = vec![out(&downtime, "l1:5", Some("stop")), out(&downtime, "l1:5", None)];
+    publisher.publish(&[batch(&first, 40, 7, records), batch(&second, -1, 1, vec![])], &group).unwrap();
+    let committed = consumer.handle().committed(&[first.clone(), second.clone()], PATIENCE).unwrap();
+    assert_eq!((committed[&first].offset, committed[&first].metadata.as_str()), (40, "7"));
+    assert_eq!((committed[&second].offset, committed[&second].metadata.as_str()), (0, "1"));
+
+    // Progress alone.
+    publisher.publish(&[batch(&first, 41, 8, vec![])], &group).unwrap();
+    publisher.publish(&[], &group).unwrap();
+    let committed = consumer.handle().committed(std::slice::from_ref(&first), PATIENCE).unwrap();
+    assert_eq!((committed[&first].offset, committed[&first].metadata.as_str()), (41, "8"));
+
+    let records = everything_in(&world, &downtime);
+    assert_eq!(records.iter().map(|r| r.payload.clone()).collect::<Vec<_>>(), [Some(b"stop".to_vec()), None]);
+    assert_eq!(records[0].key.as_deref(), Some(b"l1:5".as_slice()));
+    assert_eq!(records[0].headers, out("", "", None).headers);
+}
+
+#[test]
+fn a_reset_publisher_goes_on() {
+    let world = World::new();
+    let topic = world.line("l1");
+    let oee = topics::oee(&world.tenant, "l1");
+    let (consumer, _) = member(&world, 1);
+    let group = consumer.handle().group_metadata().unwrap();
+    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    publisher.publish(&[batch(&topic, 1, 1, vec![out(&oee, "5m", Some("1"))])], &group).unwrap();
+    publisher.reset().unwrap();
+    publisher.publish(&[batch(&topic, 2, 2, vec![out(&oee, "5m", Some("2"))])], &group).unwrap();
+    let payloads: Vec<_> = everything_in(&world, &oee).into_iter().map(|r| r.payload).collect();
+    assert_eq!(payloads, [Some(b"1".to_vec()), Some(b"2".to_vec())]);
+}
+
+#[test]
+fn what_can_t_be_delivered_leaves_nothing_visible() {
+    let world = World::new();
+    let topic = world.line("l1");
+    let oee = topics::oee(&world.tenant, "l1");
+    let (consumer, _) = member(&world, 1);
+    let group = consumer.handle().group_metadata().unwrap();
+    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    let too_large = OutRecord { payload: Some(vec![0; 2_000_000]), ..out(&oee, "1h", None) };
+    let refused = publisher.publish(&[batch(&topic, 1, 1, vec![out(&oee, "5m", Some("1")), too_large])], &group);
+    assert!(matches!(refused, Err(PublishError::Abortable { .. })), "{refused:?}");
+    assert_eq!(consumer.handle().committed(std::slice::from_ref(&topic), PATIENCE).unwrap().len(), 0);
+    publisher.publish(&[batch(&topic, 1, 1, vec![out(&oee, "5m", Some("2"))])], &group).unwrap();
+    let payloads: Vec<_> = everything_in(&world, &oee).into_iter().map(|r| r.payload).collect();
+    assert_eq!(payloads, [Some(b"2".to_vec())]);
+}
+
+#[test]
+fn a_member_that_has_moved_on_is_fenced() {
+    let world = World::new();
+    let topic = world.line("l1");
+    let downtime = topics::downtime(&world.tenant, "l1");
+    let (mut one, mut by_one) = member(&world, 1);
+    let old = one.handle().group_metadata().unwrap();
+    // A second member makes a new generation.
+    world.line("l2");
+    let mut two = world.join();
+    let mut by_two = Seen::default();
+    let deadline = Instant::now() + PATIENCE;
+    while by_two.assigned.is_empty() {
+        assert!(Instant::now() < deadline);
+        by_one.poll(&mut one, Duration::from_millis(20));
+        by_two.poll(&mut two, Duration::from_millis(20));
+    }
+    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    let refused = publisher.publish(&[batch(&topic, 9, 9, vec![out(&downtime, "x", Some("zombie"))])], &old);
+    assert!(matches!(refused, Err(PublishError::Fenced(_))), "{refused:?}");
+    // With today's membership it goes, on the same publisher.
+    let new = one.handle().group_metadata().unwrap();
+    publisher.publish(&[batch(&topic, 9, 9, vec![out(&downtime, "x", Some("owner"))])], &new).unwrap();
+    let payloads: Vec<_> = everything_in(&world, &downtime).into_iter().map(|r| r.payload).collect();
+    assert_eq!(payloads, [Some(b"owner".to_vec())]);
+}
