@@ -71,9 +71,11 @@ export class Line {
     return Math.round(this.rate * (0.88 + 0.12 * Math.sin(minute / 7e5) - 0.05 * Math.abs(Math.sin(minute / 1e5))));
   }
 
-  buckets(minute) {
-    const outside = ["planned_stop", "no_data", "unscheduled"].includes(this.state) && minute >= this.since;
-    return { [outside ? this.state : "running"]: MINUTE };
+  minute(at, now) {
+    const quiet = ["planned_stop", "no_data", "unscheduled"].includes(this.state) && at >= this.since;
+    const known = Math.min(MINUTE, now - at);
+    const total = Math.round((this.pieces(at) * known) / MINUTE);
+    return { pieces: { total }, buckets_ms: { [quiet ? this.state : "running"]: known }, outside_ms: MINUTE - known };
   }
 
   figure(window, now) {

@@ -40,7 +40,7 @@ async function api(method, path, query, body, user) {
   if (user === null) return [401, { title: "not signed in" }];
   if (path === "/auth/me") {
     const role = user === "viewer" ? "VIEWER" : "OPERATOR";
-    return [200, { username: user, role, tenant: "demo", company: "Demo Foods", time_zone: "Europe/Madrid", locale: LOCALE }];
+    return [200, { username: user, role, tenant: "demo", company: "Demo Foods", time_zone: "Europe/Madrid", locale: LOCALE, may_classify: role === "OPERATOR" }];
   }
   if (path === "/production/reasons") return [200, { items: REASONS }];
   const [from, to] = [Date.parse(query.get("from")), Date.parse(query.get("to"))];
@@ -48,10 +48,10 @@ async function api(method, path, query, body, user) {
   if (path === "/downtime") return [200, { items: overlapping(line, from, to).toReversed(), next_cursor: null }];
   if (path === "/data/aggregate") {
     const items = [];
-    for (let at = Math.ceil(from / 60_000) * 60_000; at < to; at += 60_000) {
+    for (let at = Math.floor(from / 60_000) * 60_000; at < Math.min(to, Date.now()); at += 60_000) {
       const span = { from: new Date(at).toISOString(), to: new Date(at + 60_000).toISOString() };
       if (query.get("rolling")) items.push({ ...span, oee: line.figure("1h", at).oee });
-      else items.push({ ...span, pieces: { total: line.pieces(at) }, buckets_ms: line.buckets(at) });
+      else items.push({ ...span, ...line.minute(at, Date.now()) });
     }
     return [200, { items }];
   }

@@ -19,8 +19,6 @@ export interface Stretch {
   outside: Outside;
 }
 
-const NOTHING: Minute = { pieces: 0, outside: null };
-
 /** Pieces of each minute. */
 export class MinuteTable {
   readonly #minutes: ReadonlyMap<number, Minute>;
@@ -33,13 +31,12 @@ export class MinuteTable {
     return this.#minutes.size;
   }
 
-  /** With the answer for [from, to): minutes of that span that the answer does not name had no piece. */
+  /** With the answer for [from, to): minutes of that span that the answer does not name are not known (any more). */
   merged(rows: Iterable<readonly [minute: number, Minute]>, from: number, to: number, keepFrom: number): MinuteTable {
     const next = new Map<number, Minute>();
     for (const [at, minute] of this.#minutes) {
       if (at >= keepFrom && (at < from || at >= to)) next.set(at, minute);
     }
-    for (let at = Math.ceil(from / MINUTE_MS) * MINUTE_MS; at < to; at += MINUTE_MS) next.set(at, NOTHING);
     for (const [at, minute] of rows) next.set(at, minute);
     return new MinuteTable(next);
   }

@@ -14,27 +14,23 @@ export const unreachable = signal(false);
 export const expired = signal(false);
 
 export const zone = computed(() => safeZone(session.value?.time_zone));
-export const mayClassify = computed(() => {
-  const role = session.value?.role;
-  return role !== undefined && role !== "VIEWER";
-});
+export const mayClassify = computed(() => session.value?.may_classify === true);
 
 type Json = Record<string, unknown>;
 const objectOf = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
 const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
-/** The answer of `/auth/me`; user and tenant may be flat or apart. */
+/** The answer of `/auth/me`. */
 export function readSession(body: unknown): Session {
-  const whole = objectOf(body);
-  const user = { ...whole, ...objectOf(whole["user"]) };
-  const tenant = { ...user, ...objectOf(user["tenant"]) };
+  const user = objectOf(body);
   return {
     username: textOf(user["username"]),
     role: (textOf(user["role"]) || "VIEWER") as Session["role"],
-    tenant: textOf(user["tenant"]) || textOf(tenant["name"]),
-    company: textOf(tenant["company"]),
-    time_zone: textOf(tenant["time_zone"]),
-    locale: textOf(tenant["locale"]),
+    tenant: textOf(user["tenant"]),
+    company: textOf(user["company"]),
+    time_zone: textOf(user["time_zone"]),
+    locale: textOf(user["locale"]),
+    may_classify: user["may_classify"] === true,
   };
 }
 

@@ -88,6 +88,8 @@ export interface Session {
   company: string;
   time_zone: string;
   locale: string;
+  /** Whether this user gives stops their reasons. */
+  may_classify: boolean;
 }
 
 /** Planned busy time of a figure. */

@@ -10,7 +10,7 @@ import { routeOf } from "../src/router.ts";
 import { MinuteTable, RollingTable } from "../src/series.ts";
 import type { Stop } from "../src/shapes.ts";
 import { fulfils } from "../src/classify.ts";
-import { outsideOf } from "../src/history.ts";
+import { minuteOf, outsideOf } from "../src/history.ts";
 import { mergeStops, stopMs } from "../src/stops.ts";
 
 const at = (text: string) => Date.parse(text);
@@ -199,17 +199,25 @@ test("a wish is fulfilled by reason and comment, an empty comment being none", (
   assert.equal(fulfils(stop({ reason_code: "jam" }), { reason_code: "jam", comment: "belt" }), false);
 });
 
-test("minutes without a row had no piece; unknown and blind minutes stay unknown", () => {
+test("unknown and blind minutes stay unknown; an answer holds for its whole span", () => {
   const m = 60_000;
   const made = (pieces: number) => ({ pieces, outside: null });
-  const table = new MinuteTable().merged([[2 * m, made(5)]], 1 * m, 4 * m, 0);
+  const table = new MinuteTable().merged([[1 * m, made(0)], [2 * m, made(5)], [3 * m, made(9)]], 1 * m, 4 * m, 0);
   assert.deepEqual(table.arrays(0, 5 * m), [
     [0, 60, 120, 180, 240, 300],
-    [null, 0, 5, 0, null, null],
+    [null, 0, 5, 9, null, null],
   ]);
-  const revised = table.merged([[3 * m, made(7)], [4 * m, { pieces: 0, outside: "no_data" }]], 2 * m, 5 * m, 2 * m);
-  assert.deepEqual(revised.arrays(1 * m, 4 * m)[1], [null, 0, 7, null]);
-  assert.equal(revised.size, 3);
+  const revised = table.merged([[2 * m, made(7)], [4 * m, { pieces: 0, outside: "no_data" }]], 2 * m, 5 * m, 2 * m);
+  assert.deepEqual(revised.arrays(1 * m, 4 * m)[1], [null, 7, null, null]);
+  assert.equal(revised.size, 2);
+});
+
+test("of a minute that is not over the rate so far is shown, of its first seconds nothing", () => {
+  const of = (total: number, outside_ms: number) => minuteOf({ pieces: { total }, buckets_ms: {}, outside_ms })?.pieces;
+  assert.equal(of(100, 0), 100);
+  assert.equal(of(50, 30_000), 100);
+  assert.equal(of(9, 50_001), undefined);
+  assert.equal(of(0, 60_000), undefined, "before the first detection");
 });
 
 test("stretches that are no production time are put together", () => {
