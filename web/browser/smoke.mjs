@@ -92,7 +92,8 @@ try {
     await page.goto(`${base}/line/${line}`);
     await page.click(".range button:nth-child(3)", PATIENCE);
     await page.waitForFunction(
-      () => document.querySelector(".stop-rows li") !== null || document.querySelector(".stops[aria-busy=false]") !== null,
+      () =>
+        document.querySelector(".stop-rows li") !== null || document.querySelector(".stops[aria-busy=false]") !== null,
       undefined,
       PATIENCE,
     );

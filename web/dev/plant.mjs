@@ -35,9 +35,19 @@ export class Line {
   stop(from, to, reason_code) {
     const planned = REASONS.find((one) => one.code === reason_code)?.kind === "planned";
     return {
-      downtime_id: `${this.name}:${from}`, line: this.name, revision: 1, status: to === null ? "open" : "closed",
-      started_at: iso(from), ended_at: to === null ? null : iso(to), duration_ms: to === null ? 0 : to - from,
-      reason_code, comment: null, planned, shift: "early", business_date: iso(from).slice(0, 10), segments: [],
+      downtime_id: `${this.name}:${from}`,
+      line: this.name,
+      revision: 1,
+      status: to === null ? "open" : "closed",
+      started_at: iso(from),
+      ended_at: to === null ? null : iso(to),
+      duration_ms: to === null ? 0 : to - from,
+      reason_code,
+      comment: null,
+      planned,
+      shift: "early",
+      business_date: iso(from).slice(0, 10),
+      segments: [],
     };
   }
 
@@ -59,13 +69,22 @@ export class Line {
 
   stateItem(now) {
     return {
-      line: this.name, title: this.title, group: "hall", state: this.state, since: iso(this.since), as_of: iso(now),
-      ideal_cycle_ns: Math.round(60e9 / this.rate), oee_target: 0.75, availability_target: 0.9,
+      line: this.name,
+      title: this.title,
+      group: "hall",
+      state: this.state,
+      since: iso(this.since),
+      as_of: iso(now),
+      ideal_cycle_ns: Math.round(60e9 / this.rate),
+      oee_target: 0.75,
+      availability_target: 0.9,
     };
   }
 
   pieces(minute) {
-    const inStop = this.stops.some((stop) => Date.parse(stop.started_at) <= minute && minute < Date.parse(stop.ended_at ?? iso(Date.now())));
+    const inStop = this.stops.some(
+      (stop) => Date.parse(stop.started_at) <= minute && minute < Date.parse(stop.ended_at ?? iso(Date.now())),
+    );
     const quiet = this.state !== "running" && this.state !== "micro_stop" && minute > this.since;
     if (inStop || quiet) return 0;
     return Math.round(this.rate * (0.88 + 0.12 * Math.sin(minute / 7e5) - 0.05 * Math.abs(Math.sin(minute / 1e5))));
@@ -79,7 +98,15 @@ export class Line {
   }
 
   figure(window, now) {
-    const length = { shift: 5 * 60 * MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "1h": 60 * MINUTE, "8h": 480 * MINUTE, "24h": 1440 * MINUTE, day: 900 * MINUTE }[window];
+    const length = {
+      shift: 5 * 60 * MINUTE,
+      "5m": 5 * MINUTE,
+      "15m": 15 * MINUTE,
+      "1h": 60 * MINUTE,
+      "8h": 480 * MINUTE,
+      "24h": 1440 * MINUTE,
+      day: 900 * MINUTE,
+    }[window];
     const from = now - length;
     let stopped = 0;
     let count = 0;
@@ -94,7 +121,7 @@ export class Line {
     stopped = Math.min(stopped, busy);
     const micro_stop = Math.round((busy - stopped) * 0.04);
     const running = busy - stopped - micro_stop;
-    const total = Math.round(((running / MINUTE) * this.rate) * 0.93);
+    const total = Math.round((running / MINUTE) * this.rate * 0.93);
     const reject = this.rate % 2 ? Math.round(total * 0.013) : 0;
     const ideal_ns = total * Math.round(60e9 / this.rate);
     const availability = busy ? (running + micro_stop) / busy : null;
@@ -102,11 +129,27 @@ export class Line {
     const quality = total ? (total - reject) / total : null;
     const oee = busy ? ((ideal_ns / 1e6) * (quality ?? 1)) / busy : null;
     return {
-      line: this.name, window, from: iso(from), to: iso(window === "shift" ? from + 8 * 60 * MINUTE : now + 1), as_of: iso(now), state: "provisional", revision: 0,
-      config_versions: [1], policy_versions: [1], completeness: busy + no_data ? busy / (busy + no_data) : null,
-      buckets_ms: { unscheduled, planned_stop: 0, no_data, running, micro_stop, stopped }, outside_ms: 0,
-      pieces: { total, good: total - reject, reject, outside_pbt: 0 }, ideal_ns, stops: count, micro_stops: 12,
-      availability, performance, quality, oee, oee_interval: no_data ? [0.41, 0.83] : null,
+      line: this.name,
+      window,
+      from: iso(from),
+      to: iso(window === "shift" ? from + 8 * 60 * MINUTE : now + 1),
+      as_of: iso(now),
+      state: "provisional",
+      revision: 0,
+      config_versions: [1],
+      policy_versions: [1],
+      completeness: busy + no_data ? busy / (busy + no_data) : null,
+      buckets_ms: { unscheduled, planned_stop: 0, no_data, running, micro_stop, stopped },
+      outside_ms: 0,
+      pieces: { total, good: total - reject, reject, outside_pbt: 0 },
+      ideal_ns,
+      stops: count,
+      micro_stops: 12,
+      availability,
+      performance,
+      quality,
+      oee,
+      oee_interval: no_data ? [0.41, 0.83] : null,
       flags: reject ? [] : ["quality_not_measured"],
     };
   }

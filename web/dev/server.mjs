@@ -35,12 +35,24 @@ const overlapping = (line, from, to) =>
 const userOf = (request) => request.headers.cookie?.match(/user=(\w+)/)?.[1] ?? null;
 
 async function api(method, path, query, body, user) {
-  if (path === "/auth/login") return body.password === "wrong" ? [401, { title: "unauthorized" }] : [200, {}, body.username];
+  if (path === "/auth/login")
+    return body.password === "wrong" ? [401, { title: "unauthorized" }] : [200, {}, body.username];
   if (path === "/auth/logout") return [204, null, ""];
   if (user === null) return [401, { title: "not signed in" }];
   if (path === "/auth/me") {
     const role = user === "viewer" ? "VIEWER" : "OPERATOR";
-    return [200, { username: user, role, tenant: "demo", company: "Demo Foods", time_zone: "Europe/Madrid", locale: LOCALE, may_classify: role === "OPERATOR" }];
+    return [
+      200,
+      {
+        username: user,
+        role,
+        tenant: "demo",
+        company: "Demo Foods",
+        time_zone: "Europe/Madrid",
+        locale: LOCALE,
+        may_classify: role === "OPERATOR",
+      },
+    ];
   }
   if (path === "/production/reasons") return [200, { items: REASONS }];
   const [from, to] = [Date.parse(query.get("from")), Date.parse(query.get("to"))];
@@ -123,7 +135,8 @@ server.on("upgrade", (request, socket, head) => {
 });
 
 const wanted = (frame, item) =>
-  (!frame.params.line || [frame.params.line].flat().includes(item.line)) && (!frame.params.window || frame.params.window === item.window);
+  (!frame.params.line || [frame.params.line].flat().includes(item.line)) &&
+  (!frame.params.window || frame.params.window === item.window);
 
 function snapshot(frame) {
   const now = Date.now();
@@ -136,7 +149,16 @@ function snapshot(frame) {
 }
 
 function data(op, id, items, more = false) {
-  return { op, id, epoch, offset, as_of: new Date().toISOString(), sent_at: new Date().toISOString(), data: { items }, more };
+  return {
+    op,
+    id,
+    epoch,
+    offset,
+    as_of: new Date().toISOString(),
+    sent_at: new Date().toISOString(),
+    data: { items },
+    more,
+  };
 }
 
 function send(client, frame) {
@@ -161,8 +183,14 @@ function change(line, state) {
 
 setInterval(() => {
   const now = Date.now();
-  broadcast("feed_state", lines.map((line) => line.stateItem(now)));
-  broadcast("feed_oee", lines.flatMap((line) => WINDOWS.map((window) => line.figure(window, now))));
+  broadcast(
+    "feed_state",
+    lines.map((line) => line.stateItem(now)),
+  );
+  broadcast(
+    "feed_oee",
+    lines.flatMap((line) => WINDOWS.map((window) => line.figure(window, now))),
+  );
 }, EVERY_MS);
 setInterval(() => {
   for (const client of sockets.clients) {

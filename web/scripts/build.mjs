@@ -35,15 +35,14 @@ const asset = (ending) => {
   return `/assets/${found}`;
 };
 const template = await readFile(join(web, "index.html"), "utf8");
-await writeFile(
-  join(dist, "index.html"),
-  template.replace("%STYLE%", asset(".css")).replace("%SCRIPT%", asset(".js")),
-);
+await writeFile(join(dist, "index.html"), template.replace("%STYLE%", asset(".css")).replace("%SCRIPT%", asset(".js")));
 await writeFile(join(dist, "favicon.svg"), await readFile(join(web, "favicon.svg")));
 // What the bundle is made of is passed on with its licences.
 const { dependencies } = JSON.parse(await readFile(join(web, "package.json"), "utf8"));
 const packages = [...Object.keys(dependencies), "@preact/signals-core"];
-const licences = packages.map(async (name) => `${name}\n\n${await readFile(join(web, "node_modules", name, "LICENSE"), "utf8")}`);
+const licences = packages.map(
+  async (name) => `${name}\n\n${await readFile(join(web, "node_modules", name, "LICENSE"), "utf8")}`,
+);
 await writeFile(join(dist, "licenses.txt"), (await Promise.all(licences)).join("\n\n"));
 for (const [path, { bytes }] of Object.entries(result.metafile.outputs)) {
   console.log(`${String(bytes).padStart(8)}  ${path}`);

@@ -43,23 +43,27 @@ function cached<F extends Intl.NumberFormat | Intl.DateTimeFormat>(key: string, 
 /** A ratio as a percentage; `—` for none. */
 export function percent(ratio: number | null | undefined, locale: string, digits = 1): string {
   if (ratio == null || !Number.isFinite(ratio)) return "—";
-  return cached(`p${digits}${locale}`, () =>
-    new Intl.NumberFormat(locale, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }),
+  return cached(
+    `p${digits}${locale}`,
+    () =>
+      new Intl.NumberFormat(locale, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }),
   ).format(ratio);
 }
 
 /** A percentage's digits without the sign, for large displays. */
 export function percentDigits(ratio: number | null | undefined, locale: string, digits = 1): string {
   if (ratio == null || !Number.isFinite(ratio)) return "—";
-  return cached(`d${digits}${locale}`, () =>
-    new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+  return cached(
+    `d${digits}${locale}`,
+    () => new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }),
   ).format(ratio * 100);
 }
 
 /** A count with thousands apart (also four digits, so that columns line up). */
 export function count(n: number, locale: string): string {
-  return cached(`n${locale}`, () =>
-    new Intl.NumberFormat(locale, { maximumFractionDigits: 0, useGrouping: "always" as unknown as boolean }),
+  return cached(
+    `n${locale}`,
+    () => new Intl.NumberFormat(locale, { maximumFractionDigits: 0, useGrouping: "always" as unknown as boolean }),
   ).format(n);
 }
 
@@ -71,21 +75,24 @@ export function decimal(n: number, locale: string): string {
 /** `14:05` or `14:05:09` in the tenant's zone. */
 export function timeOfDay(at: number, locale: string, zone: string, seconds = false): string {
   if (!Number.isFinite(at)) return "—";
-  return cached(`t${seconds}${locale}${zone}`, () =>
-    new Intl.DateTimeFormat(locale, {
-      hour: "2-digit",
-      minute: "2-digit",
-      ...(seconds ? { second: "2-digit" as const } : {}),
-      hourCycle: "h23",
-      timeZone: zone,
-    }),
+  return cached(
+    `t${seconds}${locale}${zone}`,
+    () =>
+      new Intl.DateTimeFormat(locale, {
+        hour: "2-digit",
+        minute: "2-digit",
+        ...(seconds ? { second: "2-digit" as const } : {}),
+        hourCycle: "h23",
+        timeZone: zone,
+      }),
   ).format(at);
 }
 
 /** `23 Nov` in the tenant's zone. */
 export function dayOfMonth(at: number, locale: string, zone: string): string {
-  return cached(`m${locale}${zone}`, () =>
-    new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: zone }),
+  return cached(
+    `m${locale}${zone}`,
+    () => new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: zone }),
   ).format(at);
 }
 

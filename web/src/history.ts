@@ -48,7 +48,12 @@ const span = (line: string, from: number, to: number) => ({
 });
 
 /** The minutes of [from, to), as far as they are known. */
-export async function fetchMinutes(line: string, from: number, to: number, signal: AbortSignal): Promise<[number, Minute][]> {
+export async function fetchMinutes(
+  line: string,
+  from: number,
+  to: number,
+  signal: AbortSignal,
+): Promise<[number, Minute][]> {
   const answer = await get<Aggregate>("/data/aggregate", span(line, from, to), signal);
   return answer.items.flatMap((row): [number, Minute][] => {
     const minute = minuteOf(row);
@@ -57,7 +62,12 @@ export async function fetchMinutes(line: string, from: number, to: number, signa
 }
 
 /** OEE of the hour up to the end of each minute of [from, to). */
-export async function fetchRolling(line: string, from: number, to: number, signal: AbortSignal): Promise<[number, number | null][]> {
+export async function fetchRolling(
+  line: string,
+  from: number,
+  to: number,
+  signal: AbortSignal,
+): Promise<[number, number | null][]> {
   const answer = await get<Aggregate>("/data/aggregate", { ...span(line, from, to), rolling: "1h" }, signal);
   return answer.items.map((row) => [Date.parse(row.to), row.oee]);
 }

@@ -18,7 +18,10 @@ export function routeOf(path: string, search: string): Route {
       return { page: "overview" };
     case "wall": {
       const columns = Number(query.get("columns"));
-      const lines = query.getAll("line").flatMap((names) => names.split(",")).filter((name) => name !== "");
+      const lines = query
+        .getAll("line")
+        .flatMap((names) => names.split(","))
+        .filter((name) => name !== "");
       return { page: "wall", lines, columns: Number.isInteger(columns) && columns > 0 ? columns : null };
     }
     case "line":

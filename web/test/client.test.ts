@@ -64,7 +64,13 @@ function pass(ms: number) {
   }
 }
 
-const data = (op: string, id: unknown, offset: number, items: Item[], epoch = "e1") => ({ op, id, epoch, offset, data: { items } });
+const data = (op: string, id: unknown, offset: number, items: Item[], epoch = "e1") => ({
+  op,
+  id,
+  epoch,
+  offset,
+  data: { items },
+});
 
 beforeEach(async () => {
   mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
@@ -128,7 +134,10 @@ test("a server that is away is tried ever less often", () => {
     while (FakeSocket.all.length === count) pass(100);
     tries.push(steady - from);
   }
-  assert.ok(tries.every((wait, i) => i === 0 || wait >= tries[i - 1]!), `${tries}`);
+  assert.ok(
+    tries.every((wait, i) => i === 0 || wait >= tries[i - 1]!),
+    `${tries}`,
+  );
   assert.ok(tries[0]! <= 600 && tries[7]! > 5_000 && tries[7]! <= 15_100, `${tries}`);
 });
 

@@ -41,7 +41,9 @@ function sources(folder: string): string[] {
 
 test("no text is left that no page shows", () => {
   const code = sources(join(process.cwd(), "src")).join("\n");
-  const built = [...code.matchAll(/t\(\s*`([\w.]+)\.\$\{[^}]+\}([\w.]*)`/g)].map(([, head, tail]) => `${head}.*${tail}`);
+  const built = [...code.matchAll(/t\(\s*`([\w.]+)\.\$\{[^}]+\}([\w.]*)`/g)].map(
+    ([, head, tail]) => `${head}.*${tail}`,
+  );
   const patterns = built.map((text) => new RegExp(`^${text.replace(/\./g, "\\.").replace("\\.*", "\\.[^.]+")}$`));
   for (const key of Object.keys(TEXTS.en)) {
     const used = code.includes(`"${key}"`) || patterns.some((pattern) => pattern.test(key));

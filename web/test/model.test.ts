@@ -37,7 +37,14 @@ const figure = (over: Partial<FigureNow> = {}): FigureNow => ({
   state: "provisional",
   revision: 0,
   completeness: 1,
-  buckets_ms: { unscheduled: 0, planned_stop: 0, no_data: 0, running: 3_000_000, micro_stop: 300_000, stopped: 300_000 },
+  buckets_ms: {
+    unscheduled: 0,
+    planned_stop: 0,
+    no_data: 0,
+    running: 3_000_000,
+    micro_stop: 300_000,
+    stopped: 300_000,
+  },
   outside_ms: 0,
   pieces: { total: 4_000, good: 4_000, reject: 0, outside_pbt: 0 },
   ideal_ns: 2_400_000_000_000,
@@ -170,7 +177,10 @@ test("stops of history and feed become one list, open first, then the newest", (
     at("2026-01-01T08:00:00Z"),
     at("2026-01-01T11:00:00Z"),
   );
-  assert.deepEqual(merged.map((one) => one.started_at), [open.started_at, late.started_at, early.started_at]);
+  assert.deepEqual(
+    merged.map((one) => one.started_at),
+    [open.started_at, late.started_at, early.started_at],
+  );
   assert.equal(merged[1]?.reason_code, "jam");
 });
 
@@ -202,12 +212,29 @@ test("a wish is fulfilled by reason and comment, an empty comment being none", (
 test("unknown and blind minutes stay unknown; an answer holds for its whole span", () => {
   const m = 60_000;
   const made = (pieces: number) => ({ pieces, outside: null });
-  const table = new MinuteTable().merged([[1 * m, made(0)], [2 * m, made(5)], [3 * m, made(9)]], 1 * m, 4 * m, 0);
+  const table = new MinuteTable().merged(
+    [
+      [1 * m, made(0)],
+      [2 * m, made(5)],
+      [3 * m, made(9)],
+    ],
+    1 * m,
+    4 * m,
+    0,
+  );
   assert.deepEqual(table.arrays(0, 5 * m), [
     [0, 60, 120, 180, 240, 300],
     [null, 0, 5, 9, null, null],
   ]);
-  const revised = table.merged([[2 * m, made(7)], [4 * m, { pieces: 0, outside: "no_data" }]], 2 * m, 5 * m, 2 * m);
+  const revised = table.merged(
+    [
+      [2 * m, made(7)],
+      [4 * m, { pieces: 0, outside: "no_data" }],
+    ],
+    2 * m,
+    5 * m,
+    2 * m,
+  );
   assert.deepEqual(revised.arrays(1 * m, 4 * m)[1], [null, 7, null, null]);
   assert.equal(revised.size, 2);
 });
@@ -224,7 +251,12 @@ test("stretches that are no production time are put together", () => {
   const m = 60_000;
   const not = (outside: "unscheduled" | "no_data") => ({ pieces: 0, outside });
   const table = new MinuteTable().merged(
-    [[1 * m, not("unscheduled")], [2 * m, not("unscheduled")], [3 * m, not("no_data")], [5 * m, not("no_data")]],
+    [
+      [1 * m, not("unscheduled")],
+      [2 * m, not("unscheduled")],
+      [3 * m, not("no_data")],
+      [5 * m, not("no_data")],
+    ],
     0,
     6 * m,
     0,
@@ -246,21 +278,54 @@ test("a minute is what most of it was", () => {
 });
 
 test("rolling points are sorted and pruned", () => {
-  const table = new RollingTable().merged([[3_000, 0.5], [1_000, 0.1], [2_000, null]], 0).merged([[2_000, 0.4]], 2_000);
-  assert.deepEqual(table.arrays(0, 9_000), [[2, 3], [0.4, 0.5]]);
+  const table = new RollingTable()
+    .merged(
+      [
+        [3_000, 0.5],
+        [1_000, 0.1],
+        [2_000, null],
+      ],
+      0,
+    )
+    .merged([[2_000, 0.4]], 2_000);
+  assert.deepEqual(table.arrays(0, 9_000), [
+    [2, 3],
+    [0.4, 0.5],
+  ]);
 });
 
 test("reasons become a tree; lost parents and circles do no harm", () => {
-  const reason = (code: string, parent?: string) => ({ code, name: code, parent: parent ?? null, kind: "unplanned" as const });
-  const tree = reasonTree([reason("mech"), reason("jam", "mech"), reason("x", "gone"), reason("a", "b"), reason("b", "a")]);
-  assert.deepEqual(tree.map((node) => node.reason.code), ["mech", "x", "a", "b"]);
-  assert.deepEqual(tree[0]?.children.map((node) => node.reason.code), ["jam"]);
+  const reason = (code: string, parent?: string) => ({
+    code,
+    name: code,
+    parent: parent ?? null,
+    kind: "unplanned" as const,
+  });
+  const tree = reasonTree([
+    reason("mech"),
+    reason("jam", "mech"),
+    reason("x", "gone"),
+    reason("a", "b"),
+    reason("b", "a"),
+  ]);
+  assert.deepEqual(
+    tree.map((node) => node.reason.code),
+    ["mech", "x", "a", "b"],
+  );
+  assert.deepEqual(
+    tree[0]?.children.map((node) => node.reason.code),
+    ["jam"],
+  );
 });
 
 test("addresses", () => {
   assert.deepEqual(routeOf("/", ""), { page: "overview" });
   assert.deepEqual(routeOf("/line/l1", ""), { page: "line", line: "l1" });
-  assert.deepEqual(routeOf("/wall", "?line=l1&line=l2,l3&columns=2"), { page: "wall", lines: ["l1", "l2", "l3"], columns: 2 });
+  assert.deepEqual(routeOf("/wall", "?line=l1&line=l2,l3&columns=2"), {
+    page: "wall",
+    lines: ["l1", "l2", "l3"],
+    columns: 2,
+  });
   assert.deepEqual(routeOf("/login", "?next=%2Fwall"), { page: "login", next: "/wall" });
   assert.deepEqual(routeOf("/login", "?next=//evil.example"), { page: "login", next: "/" });
   assert.deepEqual(routeOf("/login", "?next=https://evil.example"), { page: "login", next: "/" });

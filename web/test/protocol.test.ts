@@ -18,7 +18,15 @@ test("frames of every kind are read", () => {
 });
 
 test("what is not understood is passed over", () => {
-  for (const text of ["", "[]", "null", "{", '{"op":"new"}', '{"op":"change","id":1}', '{"op":"hello","heartbeat_s":0}']) {
+  for (const text of [
+    "",
+    "[]",
+    "null",
+    "{",
+    '{"op":"new"}',
+    '{"op":"change","id":1}',
+    '{"op":"hello","heartbeat_s":0}',
+  ]) {
     assert.equal(parse(text), null, text);
   }
 });

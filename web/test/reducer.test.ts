@@ -26,7 +26,8 @@ const snapshot = (offset: number, items: Item[], more = false, epoch = "e1") =>
   frame({ op: "snapshot", id: 1, epoch, offset, as_of: null, sent_at: null, data: { items }, more });
 const change = (offset: number, items: Item[], removed: string[] = [], epoch = "e1") =>
   frame({ op: "change", id: 1, epoch, offset, as_of: null, sent_at: null, data: { items, removed } });
-const heartbeat = (head: number) => frame({ op: "heartbeat", heads: { "1": head }, sent_at: "2026-01-01T00:00:00.000Z" });
+const heartbeat = (head: number) =>
+  frame({ op: "heartbeat", heads: { "1": head }, sent_at: "2026-01-01T00:00:00.000Z" });
 
 function run(frames: ServerFrame[], from: Sub<Item> = newSub<Item>(1, {})) {
   const effects: (string | null)[] = [];
@@ -41,7 +42,10 @@ function run(frames: ServerFrame[], from: Sub<Item> = newSub<Item>(1, {})) {
 
 test("a snapshot, then changes", () => {
   const { values, sub } = run([
-    snapshot(5, [{ key: "a", value: 1 }, { key: "b", value: 2 }]),
+    snapshot(5, [
+      { key: "a", value: 1 },
+      { key: "b", value: 2 },
+    ]),
     change(6, [{ key: "a", value: 3 }]),
     change(9, [{ key: "c", value: 4 }], ["b"]),
   ]);
@@ -71,7 +75,11 @@ test("values stay while the link is lost", () => {
 });
 
 test("a frame that comes twice, or late, changes nothing", () => {
-  const once = [snapshot(5, [{ key: "a", value: 1 }]), change(6, [{ key: "a", value: 2 }]), change(7, [{ key: "a", value: 3 }])];
+  const once = [
+    snapshot(5, [{ key: "a", value: 1 }]),
+    change(6, [{ key: "a", value: 2 }]),
+    change(7, [{ key: "a", value: 3 }]),
+  ];
   const twice = [...once, once[1]!, once[2]!, once[1]!];
   assert.deepEqual(run(twice).values, run(once).values);
   assert.deepEqual(run(twice).sub.position, { epoch: "e1", offset: 7 });
@@ -87,7 +95,10 @@ test("an older revision never replaces a newer one", () => {
 });
 
 test("a change of another epoch asks for everything anew", () => {
-  const { effects, values } = run([snapshot(5, [{ key: "a", value: 1 }]), change(1, [{ key: "a", value: 9 }], [], "e2")]);
+  const { effects, values } = run([
+    snapshot(5, [{ key: "a", value: 1 }]),
+    change(1, [{ key: "a", value: 9 }], [], "e2"),
+  ]);
   assert.deepEqual(effects, ["refetch"]);
   assert.deepEqual(values, { a: 1 });
 });
@@ -104,7 +115,13 @@ test("a head that is still not reached at the next heartbeat resumes", () => {
 });
 
 test("a head that is reached before the next heartbeat does not", () => {
-  const { effects } = run([snapshot(5, []), heartbeat(7), change(7, [{ key: "a", value: 1 }]), heartbeat(9), change(9, [])]);
+  const { effects } = run([
+    snapshot(5, []),
+    heartbeat(7),
+    change(7, [{ key: "a", value: 1 }]),
+    heartbeat(9),
+    change(9, []),
+  ]);
   assert.deepEqual(effects, []);
 });
 
@@ -129,8 +146,14 @@ test("items that are not worth keeping go", () => {
   const positive: Feed<Item> = { ...feed, keep: (item) => item.value > 0 };
   let sub = newSub<Item>(1, {});
   for (const one of [
-    snapshot(1, [{ key: "a", value: 1 }, { key: "b", value: 0 }]),
-    change(2, [{ key: "a", value: 0 }, { key: "c", value: 5 }]),
+    snapshot(1, [
+      { key: "a", value: 1 },
+      { key: "b", value: 0 },
+    ]),
+    change(2, [
+      { key: "a", value: 0 },
+      { key: "c", value: 5 },
+    ]),
   ]) {
     sub = reduce(positive, sub, one).sub;
   }

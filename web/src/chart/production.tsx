@@ -37,7 +37,12 @@ export function ProductionChart({ from, to, hours, table, bands, chosen, idealPe
     legend: { show: false },
     scales: {
       x: { time: true, range: (): [number, number] => [live.current.from / 1000, live.current.to / 1000] },
-      y: { range: (_c: uPlot, _min: number, max: number): [number, number] => [0, Math.max(max ?? 0, live.current.idealPerMinute ?? 0, 1) * 1.08] },
+      y: {
+        range: (_c: uPlot, _min: number, max: number): [number, number] => [
+          0,
+          Math.max(max ?? 0, live.current.idealPerMinute ?? 0, 1) * 1.08,
+        ],
+      },
     },
     tzDate: (at: number) => uPlot.tzDate(new Date(at * 1000), zone.value),
     axes: [timeAxis(locale.value, zone.value), valueAxis((value) => decimal(value, locale.value))],
@@ -63,7 +68,8 @@ export function ProductionChart({ from, to, hours, table, bands, chosen, idealPe
 
   const pointed = hovered.value === null ? null : (data[0][hovered.value] ?? null);
   const value = hovered.value === null ? null : (data[1]?.[hovered.value] ?? null);
-  const outside = pointed === null ? undefined : stretches.find(({ from, to }) => from <= pointed * 1000 && pointed * 1000 < to);
+  const outside =
+    pointed === null ? undefined : stretches.find(({ from, to }) => from <= pointed * 1000 && pointed * 1000 < to);
   return (
     <figure class="panel">
       <figcaption>

@@ -52,7 +52,8 @@ export function RollingChart({ from, to, hours, table, target }: Props) {
         )}
         <span class="grow" />
         <output class="readout">
-          {pointed !== null && `${timeWithDay(pointed * 1000, to, locale.value, zone.value)} · ${percent(value, locale.value)}`}
+          {pointed !== null &&
+            `${timeWithDay(pointed * 1000, to, locale.value, zone.value)} · ${percent(value, locale.value)}`}
         </output>
       </figcaption>
       <Chart

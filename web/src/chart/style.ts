@@ -51,7 +51,8 @@ export function drawStretches(chart: uPlot, stretches: readonly Stretch[]): void
     const left = Math.max(bbox.left, chart.valToPos(from / 1000, "x", true));
     const right = Math.min(bbox.left + bbox.width, chart.valToPos(to / 1000, "x", true));
     if (right <= left) continue;
-    ctx.fillStyle = outside === "no_data" ? hatch(ctx) : token(outside === "planned_stop" ? "band-planned" : "band-idle");
+    ctx.fillStyle =
+      outside === "no_data" ? hatch(ctx) : token(outside === "planned_stop" ? "band-planned" : "band-idle");
     ctx.fillRect(left, bbox.top, right - left, bbox.height);
   }
   ctx.restore();

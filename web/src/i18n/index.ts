@@ -31,7 +31,11 @@ const chosen = signal<Locale | null>(typeof localStorage === "undefined" ? null 
 export const tenantLocale = signal<Locale | null>(null);
 
 export const locale = computed<Locale>(
-  () => chosen.value ?? tenantLocale.value ?? (typeof navigator === "undefined" ? null : asLocale(navigator.language)) ?? "en",
+  () =>
+    chosen.value ??
+    tenantLocale.value ??
+    (typeof navigator === "undefined" ? null : asLocale(navigator.language)) ??
+    "en",
 );
 
 export function chooseLocale(next: Locale): void {

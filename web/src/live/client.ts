@@ -74,11 +74,12 @@ export class LiveClient {
       take: (frame) => {
         const step = reduce(feed, sub.value, frame);
         if (step.sub !== sub.value) sub.value = step.sub;
-        if (step.effect !== null) this.#again(entry, () => {
-          // A new id: frames of the old subscription still under way must not be taken for the new one's.
-          const position = step.effect === "resume" ? step.sub.position : null;
-          sub.value = { ...step.sub, id: entry.id, position };
-        });
+        if (step.effect !== null)
+          this.#again(entry, () => {
+            // A new id: frames of the old subscription still under way must not be taken for the new one's.
+            const position = step.effect === "resume" ? step.sub.position : null;
+            sub.value = { ...step.sub, id: entry.id, position };
+          });
       },
       lost: () => {
         sub.value = disconnected(sub.value);

@@ -57,7 +57,11 @@ function Line({ item }: { item: LineNow }) {
   const times = timing(item, now.value, linkLost.value);
   const to = Math.ceil(times.lineNow / EDGE_MS) * EDGE_MS;
   const from = to - hours.value * HOUR_MS;
-  const history = useHistory(line, hours.value, () => Math.ceil(timing(item, serverNow(), null).lineNow / EDGE_MS) * EDGE_MS);
+  const history = useHistory(
+    line,
+    hours.value,
+    () => Math.ceil(timing(item, serverNow(), null).lineNow / EDGE_MS) * EDGE_MS,
+  );
 
   useEffect(() => forgetConfirmed, [line]);
   useEffect(() => {
@@ -81,7 +85,11 @@ function Line({ item }: { item: LineNow }) {
   const ideal = item.ideal_cycle_ns ? 60e9 / item.ideal_cycle_ns : null;
 
   return (
-    <main id="main" tabIndex={-1} class={`page line-page ${times.stale ? "stale" : ""} ${linkLost.value === null ? "" : "held"}`}>
+    <main
+      id="main"
+      tabIndex={-1}
+      class={`page line-page ${times.stale ? "stale" : ""} ${linkLost.value === null ? "" : "held"}`}
+    >
       <a class="back" href="/">
         ← {t("nav.back")}
       </a>
@@ -99,7 +107,9 @@ function Line({ item }: { item: LineNow }) {
           </button>
         )}
         <span class="grow" />
-        <span class="quiet age">{times.ageMs < FRESH_MS ? t("age.live") : t("age.data", { age: age(times.ageMs) })}</span>
+        <span class="quiet age">
+          {times.ageMs < FRESH_MS ? t("age.live") : t("age.data", { age: age(times.ageMs) })}
+        </span>
       </div>
 
       <Figures item={item} lineNow={times.lineNow} window={window.value} onWindow={(next) => (window.value = next)} />

@@ -44,11 +44,17 @@ export function OverviewPage() {
             <tr>
               <th scope="col">{t("overview.line")}</th>
               <th scope="col">{t("overview.state")}</th>
-              <th scope="col" class="number">{t("overview.since")}</th>
+              <th scope="col" class="number">
+                {t("overview.since")}
+              </th>
               <th scope="col">{t("overview.reason")}</th>
-              <th scope="col" class="number">{t("overview.shiftOee")}</th>
+              <th scope="col" class="number">
+                {t("overview.shiftOee")}
+              </th>
               <th scope="col">{t("overview.pieces")}</th>
-              <th scope="col" class="number">{t("overview.age")}</th>
+              <th scope="col" class="number">
+                {t("overview.age")}
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -81,8 +87,12 @@ function Row({ item, figure, stop }: { item: LineNow; figure: FigureNow | undefi
       </td>
       <td class="number">{tileDuration(times.heldMs)}</td>
       <td>{item.state === "stopped" && (stop?.reason_code ? reasonName(stop.reason_code) : t("wall.noReason"))}</td>
-      <td class="number strong">{shift ? percent(shift.oee, locale.value) : <span class="quiet">{t("figure.noShift")}</span>}</td>
-      <td>{shift && busyMs(shift) > 0 && <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} />}</td>
+      <td class="number strong">
+        {shift ? percent(shift.oee, locale.value) : <span class="quiet">{t("figure.noShift")}</span>}
+      </td>
+      <td>
+        {shift && busyMs(shift) > 0 && <ProgressBar progress={progress(shift, item)} oeeTarget={item.oee_target} />}
+      </td>
       <td class="number quiet">{times.ageMs < FRESH_MS ? t("age.live") : age(times.ageMs)}</td>
     </tr>
   );

@@ -37,7 +37,11 @@ export function Figures({ item, lineNow, window, onWindow }: Props) {
         <Kpi name="performance" figure={figure} target={null} />
         <Kpi name="quality" figure={figure} target={null} />
       </dl>
-      {figure ? <Details figure={figure} item={item} /> : <p class="quiet">{waiting ? t("line.loading") : t(window === "shift" ? "figure.noShift" : "figure.none")}</p>}
+      {figure ? (
+        <Details figure={figure} item={item} />
+      ) : (
+        <p class="quiet">{waiting ? t("line.loading") : t(window === "shift" ? "figure.noShift" : "figure.none")}</p>
+      )}
     </section>
   );
 }
@@ -88,7 +92,12 @@ function Details({ figure, item }: { figure: Figure; item: LineNow }) {
       <ProgressBar progress={progress(figure, item)} oeeTarget={item.oee_target} />
       <ul class="facts">
         {pieces.reject > 0 && <li>{t("figure.rejects", { count: count(pieces.reject, locale.value) })}</li>}
-        <li>{t("figure.stops.value", { stops: count(figure.stops, locale.value), micro: count(figure.micro_stops, locale.value) })}</li>
+        <li>
+          {t("figure.stops.value", {
+            stops: count(figure.stops, locale.value),
+            micro: count(figure.micro_stops, locale.value),
+          })}
+        </li>
         {busyMs(figure) > 0 && (
           <li>
             {t("state.stopped")} {clockDuration(figure.buckets_ms.stopped)}
@@ -100,8 +109,9 @@ function Details({ figure, item }: { figure: Figure; item: LineNow }) {
       </ul>
       {interval && (
         <p class="warning">
-          {t("figure.oee")} {t("figure.interval", { low: percent(interval[0], locale.value), high: percent(interval[1], locale.value) })}
-          : {t("figure.interval.hint")}
+          {t("figure.oee")}{" "}
+          {t("figure.interval", { low: percent(interval[0], locale.value), high: percent(interval[1], locale.value) })}:{" "}
+          {t("figure.interval.hint")}
         </p>
       )}
       {figure.flags.map((flag) => (

@@ -8,7 +8,13 @@ export function LanguageSwitch() {
   return (
     <div class="segmented language" role="group" aria-label={t("nav.language")}>
       {LOCALES.map((one) => (
-        <button type="button" key={one} aria-pressed={locale.value === one} lang={one} onClick={() => chooseLocale(one)}>
+        <button
+          type="button"
+          key={one}
+          aria-pressed={locale.value === one}
+          lang={one}
+          onClick={() => chooseLocale(one)}
+        >
           {one.toUpperCase()}
         </button>
       ))}

@@ -15,7 +15,12 @@ export function ProgressBar({ progress, oeeTarget }: { progress: Progress; oeeTa
     <div class="progress" title={hint}>
       {ratio !== null && (
         // The bar is 125 % long: the mark at 100 % shows being ahead as well as being behind.
-        <svg class={`progress-bar ${ratio >= 1 ? "ahead" : "behind"}`} viewBox="0 0 125 10" preserveAspectRatio="none" aria-hidden="true">
+        <svg
+          class={`progress-bar ${ratio >= 1 ? "ahead" : "behind"}`}
+          viewBox="0 0 125 10"
+          preserveAspectRatio="none"
+          aria-hidden="true"
+        >
           <rect class="track" x="0" y="0" width="125" height="10" />
           <rect class="fill" x="0" y="0" width={Math.min(125, ratio * 100)} height="10" />
           <rect class="mark" x="99.2" y="0" width="1.6" height="10" />

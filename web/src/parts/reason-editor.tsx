@@ -68,7 +68,12 @@ export function ReasonEditor({ stop, start, onClose }: Props) {
       </fieldset>
       <label class="comment">
         <span>{t("reason.comment")}</span>
-        <textarea rows={2} maxLength={1000} value={comment.value} onInput={(event) => (comment.value = event.currentTarget.value)} />
+        <textarea
+          rows={2}
+          maxLength={1000}
+          value={comment.value}
+          onInput={(event) => (comment.value = event.currentTarget.value)}
+        />
       </label>
       <div class="actions">
         {/* Not disabled: the keyboard's focus would be lost. */}
@@ -99,7 +104,13 @@ function Choice({ node, name, code }: { node: ReasonNode; name: string; code: { 
   const kind = t(`reason.kind.${reason.kind}`);
   return (
     <label class="choice">
-      <input type="radio" name={name} value={reason.code} checked={code.value === reason.code} onChange={() => (code.value = reason.code)} />
+      <input
+        type="radio"
+        name={name}
+        value={reason.code}
+        checked={code.value === reason.code}
+        onChange={() => (code.value = reason.code)}
+      />
       <span>
         {reason.name}
         {reason.kind !== "unplanned" && kind.toLowerCase() !== reason.name.toLowerCase() && <small> {kind}</small>}

@@ -71,7 +71,17 @@ export function StopList({ stops, hours, lineNow, chosen, onChoose, loading }: P
   );
 }
 
-function Row({ stop, lineNow, chosen, onChoose }: { stop: Stop; lineNow: number; chosen: boolean; onChoose: (id: string | null) => void }) {
+function Row({
+  stop,
+  lineNow,
+  chosen,
+  onChoose,
+}: {
+  stop: Stop;
+  lineNow: number;
+  chosen: boolean;
+  onChoose: (id: string | null) => void;
+}) {
   const id = stop.downtime_id;
   const start = timeWithDay(Date.parse(stop.started_at), lineNow, locale.value, zone.value, true);
   const waits = pending.value.get(id);
