@@ -6,6 +6,8 @@ use andon::kafka::consumer::Consumer;
 use andon::kafka::publisher::{OutRecord, PublishBatch, PublishError, Publisher};
 use andon::kafka::tail::{Tail, TailRecord, TailStart};
 use andon::kafka::topics;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use super::kafka_support::{PATIENCE, Seen, World};
 
@@ -129,4 +131,47 @@ fn a_member_that_has_moved_on_is_fenced() {
     publisher.publish(&[batch(&topic, 9, 9, vec![out(&downtime, "x", Some("owner"))])], &new).unwrap();
     let payloads: Vec<_> = everything_in(&world, &downtime).into_iter().map(|r| r.payload).collect();
     assert_eq!(payloads, [Some(b"owner".to_vec())]);
+}
+
+#[test]
+fn what_a_killed_publisher_left_open_is_never_seen() {
+    let world = World::new();
+    let topic = world.line("l1");
+    let downtime = topics::downtime(&world.tenant, "l1");
+    let (consumer, _) = member(&world, 1);
+    let group = consumer.handle().group_metadata().unwrap();
+    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    publisher.publish(&[batch(&topic, 1, 1, vec![out(&downtime, "a", Some("before"))])], &group).unwrap();
+
+    // Killed between its records and its commit: for the broker that is a producer that falls silent.
+    let killed = half_a_transaction(&world, &downtime);
+    publisher.publish(&[batch(&topic, 2, 2, vec![out(&downtime, "b", Some("after"))])], &group).unwrap();
+    let pattern = format!("^{}$", downtime.replace('.', r"\."));
+    let mut tail = Tail::follow(&world.settings, &pattern, TailStart::Beginning, 100).unwrap();
+    let (first, second) = world.runtime.block_on(async {
+        let first = tokio::time::timeout(PATIENCE, tail.records.recv()).await.unwrap().unwrap();
+        // Comes once the broker has given the open transaction up.
+        let second = tokio::time::timeout(PATIENCE, tail.records.recv()).await.unwrap().unwrap();
+        (first, second)
+    });
+    assert_eq!(first.payload.as_deref(), Some(b"before".as_slice()));
+    assert_eq!(second.payload.as_deref(), Some(b"after".as_slice()));
+    assert!(second.offset > first.offset + 2, "the killed one's record lies between them");
+    assert_eq!(everything_in(&world, &downtime).len(), 2);
+    drop(killed);
+}
+
+/// A producer that has sent a record in a transaction and will not end it; readers would wait for the rest of its
+/// timeout.
+fn half_a_transaction(world: &World, topic: &str) -> BaseProducer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &world.settings.brokers);
+    config.set("transactional.id", format!("killed-{}", world.tenant));
+    config.set("transaction.timeout.ms", "3000").set("message.timeout.ms", "2000");
+    let producer: BaseProducer = config.create().unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    producer.send(BaseRecord::to(topic).key("k").payload("killed")).map_err(|(cause, _)| cause).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    producer
 }
