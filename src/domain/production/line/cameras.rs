@@ -126,8 +126,8 @@ impl Cameras {
                 let heard_before = camera.base.is_some();
                 let (offline, deadline) = offline(&signs[index], heard_before, version.config.heartbeat_ms, clock);
                 self.deadline = [self.deadline, deadline].into_iter().flatten().min();
-                let offline = intersect(&offline, &reign);
                 all = intersect(&all, &offline);
+                // Not of the reign alone: a sign before it can be what ends the dark time inside.
                 offline_at_all[index].extend(offline);
             }
             dark.extend(all);

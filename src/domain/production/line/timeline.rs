@@ -173,7 +173,8 @@ impl Timeline {
     pub fn slots(&self, span: Span) -> Vec<TimelineSlot> {
         let mut slots = Vec::new();
         for version in self.version_at(span.from)..self.versions.len() {
-            let Some(part) = self.reign(version).intersect(&span) else { break };
+            // A version that another replaced at the very time at which it begins never reigns.
+            let Some(part) = self.reign(version).intersect(&span) else { continue };
             let calendar = &self.versions[version].config.calendar;
             slots.extend(calendar.slots(part).into_iter().map(|slot| TimelineSlot { slot, version }));
         }
