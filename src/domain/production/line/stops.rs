@@ -120,25 +120,25 @@ impl Stops {
             planned: stop.planned,
             sent_at: clock,
         });
-        if stop.status != StopStatus::Retracted {
-            self.live.entry(stop.started_at).or_insert(to);
+        // A stop that is still there has all its words.
+        if stop.status == StopStatus::Retracted || self.live.contains_key(&stop.started_at) {
+            return;
         }
-        let mut forgotten: Vec<Classification> = words
-            .into_iter()
-            .filter_map(|mut words| {
-                // The exit that ended what was covered is forgotten. A stop that had begun reached it; of a later one
-                // only what it was told tells.
-                if let Some(clock) = words.until_exit_after.take() {
-                    let told = stop.reason_code == words.reason_code && stop.comment == words.comment;
-                    (stop.started_at <= clock || told).then_some(())?;
-                    words.to = words.to.min(to);
-                }
-                Some(words)
-            })
-            .filter(|words| !self.words.contains(words))
-            .collect();
-        forgotten.append(&mut self.words);
-        self.words = forgotten;
+        self.live.insert(stop.started_at, to);
+        for mut words in words {
+            // The exit that ended what was covered is forgotten. A stop that had begun reached it; of a later one
+            // only what it was told tells.
+            if let Some(clock) = words.until_exit_after.take() {
+                let told = stop.reason_code == words.reason_code && stop.comment == words.comment;
+                words.to = if stop.started_at <= clock || told { to } else { words.from };
+            }
+            // Cut to this stop: of its neighbours they may not speak, and among the words still kept they would
+            // come in the wrong order.
+            (words.from, words.to) = (words.from.max(stop.started_at), words.to.min(to));
+            if words.from < words.to {
+                self.words.push(words);
+            }
+        }
     }
 
     /// What has to be told, compared with what was. `open_from`: start of the piece that reaches the clock.
