@@ -170,7 +170,8 @@ impl Line {
     /// # Errors
     /// [`CommandError::BadHole`].
     pub fn hole(&mut self, hole: Span, author: &str) -> Result<(), CommandError> {
-        let reach = self.boundaries.front().map_or(BEGINNING, |b| b.at);
+        // Before that pieces are forgotten that would have to be counted as outside, in a long open gap too.
+        let reach = self.boundaries.front().map_or(BEGINNING, |b| b.at).max(self.pruned_to.unwrap_or(BEGINNING));
         if hole.is_empty() || hole.from < reach || self.clock.is_none_or(|clock| hole.to > clock) {
             return Err(CommandError::BadHole(hole.from, hole.to));
         }
