@@ -5,7 +5,7 @@ use andon::domain::production::detection::{Detection, Health, Record};
 use andon::domain::time::{BEGINNING, HOUR_MS, MINUTE_MS, Ms};
 use proptest::prelude::*;
 
-use super::scenario::{Scenario, Step};
+use super::scenario::{Scenario, Step, event_time};
 use super::{LineBuilder, S, at, classify, classify_open, det, hole, split, status, timer};
 
 /// Where scenarios begin: an ordinary Monday morning, and the nights of both clock changes of Madrid.
@@ -184,6 +184,7 @@ fn steps_of(happenings: &[Happening], areas: usize, start: Ms) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut records: Vec<Record> = Vec::new();
     let mut walk = start;
+    let mut clock: Option<Ms> = None;
     for (id, happening) in (1..).zip(happenings) {
         walk += happening.pause;
         let event = walk - happening.behind;
@@ -201,19 +202,29 @@ fn steps_of(happenings: &[Happening], areas: usize, start: Ms) -> Vec<Step> {
                 Some(record) => Step::Record(record.clone()),
                 None => continue,
             },
-            What::Timer => Step::Input(timer(walk)),
+            What::Timer => {
+                clock = clock.max(Some(walk));
+                Step::Input(timer(walk))
+            }
             What::Classification { long, open, reason } => {
+                // There is no stop to speak of before the first detection, nor after the clock.
+                let Some(clock) = clock.filter(|_| records.iter().any(is_detection)) else { continue };
+                let from = event.min(clock);
                 let code = ["jam", "cleaning", "changeover", "unheard_of"][reason];
-                let given = if open { classify_open(event, walk, code) } else { classify(event, event + long, code) };
-                Step::Input(given)
+                Step::Input(if open { classify_open(from, clock, code) } else { classify(from, from + long, code) })
             }
             What::Split => Step::Input(split(event)),
             What::Hole { long } => Step::Input(hole(event, event + long)),
         };
         if let Step::Record(record) = &step {
             records.push(record.clone());
+            clock = clock.max(Some(event_time(record)));
         }
         steps.push(step);
     }
     steps
+}
+
+fn is_detection(record: &Record) -> bool {
+    matches!(record, Record::Detection(_))
 }
