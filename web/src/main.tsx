@@ -46,6 +46,16 @@ function App() {
   const at = route.value;
   if (at.page === "login") return <LoginPage />;
   if (!user) return <p class="boot">{unreachable.value ? t("error.network") : t("link.connecting")}</p>;
+  if (user.tenant === "") {
+    return (
+      <>
+        <Header />
+        <main id="main" class="page">
+          <p>{t("session.noTenant")}</p>
+        </main>
+      </>
+    );
+  }
   if (at.page === "wall") return <WallPage key={at.lines.join()} only={at.lines} columns={at.columns} />;
   return (
     <>

@@ -19,6 +19,8 @@ export const en = {
   "login.expired": "Your session has ended. Please sign in again.",
   "login.limited": "Too many attempts. Try again in {seconds} s.",
 
+  "session.noTenant": "This user belongs to no company, so there are no lines to show. Sign in with a company's user.",
+
   "state.running": "Running",
   "state.micro_stop": "Micro-stop",
   "state.stopped": "Stopped",

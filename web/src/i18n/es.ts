@@ -21,6 +21,8 @@ export const es: Record<Key, string> = {
   "login.expired": "La sesión ha terminado. Vuelva a entrar.",
   "login.limited": "Demasiados intentos. Vuelva a probar en {seconds} s.",
 
+  "session.noTenant": "Este usuario no pertenece a ninguna empresa y no hay líneas que mostrar. Entre con un usuario de la empresa.",
+
   "state.running": "En marcha",
   "state.micro_stop": "Microparo",
   "state.stopped": "Parada",

@@ -38,7 +38,8 @@ async function refused(): Promise<void> {
 }
 
 export function startLive(): void {
-  const who = computed(() => session.value?.username ?? null);
+  // Of a user without a tenant there is nothing live to see.
+  const who = computed(() => (session.value?.tenant ? session.value.username : null));
   effect(() => {
     const user = who.value;
     untracked(() => {
