@@ -6,6 +6,7 @@
 pub mod config;
 pub mod domain;
 pub mod kafka;
+pub mod store;
 pub mod watch;
 
 // Test helpers that test binaries include as well call the library by its name.

@@ -9,4 +9,5 @@ mod pipeline {
     mod kafka_support;
     mod kafka_tail;
     mod kafka_topics;
+    mod store;
 }

@@ -1,0 +1,148 @@
+//! A line's whole memory in one row, its owner's epoch, and what waits to be published.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+
+use super::error::Result;
+use super::name::LineName;
+use super::tenant::TenantDb;
+
+/// A row of `checkpoint`, as a new owner finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Where to go on in the line's topic; -1: nothing was consumed yet.
+    pub next_offset: i64,
+    /// Commits so far.
+    pub commit_seq: u64,
+    /// This owner's; every take-over counts it up.
+    pub owner_epoch: u64,
+    /// Up to here is known to be published; written lazily, so Kafka may know more.
+    pub published_seq: u64,
+    pub incarnation: u32,
+    /// Of the encoding of `state`; 0 with an empty one.
+    pub state_version: u32,
+    pub state: Vec<u8>,
+}
+
+/// The records of one commit, waiting to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxBatch {
+    pub commit_seq: u64,
+    pub payload: Vec<u8>,
+}
+
+// === impl Checkpoint ===
+
+impl Checkpoint {
+    /// Whether the line never committed.
+    pub fn is_fresh(&self) -> bool {
+        self.commit_seq == 0 && self.next_offset < 0
+    }
+}
+
+impl TenantDb {
+    /// Makes the caller the owner of a line: counts up `owner_epoch`, so that whoever owned it before fails at its
+    /// next commit, with no clock involved; then answers the line's memory. Makes the line's tables when missing.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Conflict`] when the line's checkpoint is of another topic.
+    pub async fn take_over(&self, line: &str, topic: &str) -> Result<Checkpoint> {
+        let line = self.line(line).await?;
+        self.make_ahead(&line).await?;
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(
+            "INSERT INTO checkpoint (topic, `partition`, line, next_offset, commit_seq, owner_epoch, published_seq,
+                 incarnation, state_version, state, updated_at)
+             VALUES (?, 0, ?, -1, 0, 1, 0, 1, 0, '', UTC_TIMESTAMP(3))
+             ON DUPLICATE KEY UPDATE owner_epoch = owner_epoch + 1, updated_at = UTC_TIMESTAMP(3)",
+        )
+        .bind(topic)
+        .bind(line.as_str())
+        .execute(&mut *transaction)
+        .await?;
+        let row = sqlx::query(
+            "SELECT next_offset, commit_seq, owner_epoch, published_seq, incarnation, state_version, state, topic
+             FROM checkpoint WHERE line = ?",
+        )
+        .bind(line.as_str())
+        .fetch_one(&mut *transaction)
+        .await?;
+        let stored_topic: String = row.try_get(7)?;
+        if stored_topic != topic {
+            let problem = format!("line {line} has its checkpoint under topic {stored_topic}, not {topic}");
+            return Err(super::StoreError::Conflict(problem));
+        }
+        let checkpoint = Checkpoint {
+            next_offset: row.try_get(0)?,
+            commit_seq: row.try_get(1)?,
+            owner_epoch: row.try_get(2)?,
+            published_seq: row.try_get(3)?,
+            incarnation: row.try_get(4)?,
+            state_version: row.try_get(5)?,
+            state: row.try_get(6)?,
+        };
+        transaction.commit().await?;
+        Ok(checkpoint)
+    }
+
+    /// The line's checkpoint as it is, without taking the line over; none before its first owner.
+    pub async fn checkpoint(&self, line: &str) -> Result<Option<Checkpoint>> {
+        let line = LineName::new(line)?;
+        let row = sqlx::query(
+            "SELECT next_offset, commit_seq, owner_epoch, published_seq, incarnation, state_version, state
+             FROM checkpoint WHERE line = ?",
+        )
+        .bind(line.as_str())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Checkpoint {
+            next_offset: row.try_get(0)?,
+            commit_seq: row.try_get(1)?,
+            owner_epoch: row.try_get(2)?,
+            published_seq: row.try_get(3)?,
+            incarnation: row.try_get(4)?,
+            state_version: row.try_get(5)?,
+            state: row.try_get(6)?,
+        }))
+    }
+
+    /// What of the line waits to be published after `commit_seq`, in order.
+    pub async fn outbox_after(&self, line: &str, commit_seq: u64) -> Result<Vec<OutboxBatch>> {
+        let line = LineName::new(line)?;
+        let rows =
+            sqlx::query("SELECT commit_seq, payload FROM outbox WHERE line = ? AND commit_seq > ? ORDER BY commit_seq")
+                .bind(line.as_str())
+                .bind(commit_seq)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter().map(|row| Ok(OutboxBatch { commit_seq: row.try_get(0)?, payload: row.try_get(1)? })).collect()
+    }
+
+    /// Notes up to where lines are published and forgets what they had waiting. To be called now and then: a lost or
+    /// late call costs only a comparison with Kafka's own word at the next take-over. It never goes back.
+    pub async fn mark_published(&self, published: &[(&str, u64)]) -> Result<()> {
+        // In the order of the names, as every writer of these rows does: nobody waits in a circle.
+        let mut greatest = BTreeMap::new();
+        for (line, seq) in published {
+            let known = greatest.entry(LineName::new(line)?).or_insert(*seq);
+            *known = (*known).max(*seq);
+        }
+        let mut transaction = self.pool.begin().await?;
+        for (line, seq) in greatest {
+            sqlx::query("UPDATE checkpoint SET published_seq = GREATEST(published_seq, ?) WHERE line = ?")
+                .bind(seq)
+                .bind(line.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("DELETE FROM outbox WHERE line = ? AND commit_seq <= ?")
+                .bind(line.as_str())
+                .bind(seq)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}

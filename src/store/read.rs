@@ -1,0 +1,230 @@
+//! What is stored, read back.
+
+use sqlx::mysql::MySqlRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::commit::{PieceRow, SUMS_COLUMNS, sums_of};
+use super::error::{Result, StoreError};
+use super::name::LineName;
+use super::stamp::{ms_of, stamp};
+use super::tenant::TenantDb;
+use crate::domain::production::changes::{MinuteRow, PieceCount, ShiftRecord};
+use crate::domain::production::detection::Detection;
+use crate::domain::production::input::LineInput;
+use crate::domain::production::stop::{Stop, StopStatus};
+use crate::domain::time::{Ms, Span};
+
+/// Identities asked for in one statement.
+const KNOWN_AT_ONCE: usize = 256;
+
+/// A row of `line_input`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredInput {
+    pub seq: u64,
+    pub input: LineInput,
+    /// Last offset of the line's topic before it; -1: none.
+    pub after_offset: i64,
+}
+
+/// Reads a column's JSON.
+fn from_json<T: serde::de::DeserializeOwned>(table: &str, json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|error| StoreError::corrupt(table, error))
+}
+
+fn detection_columns() -> String {
+    format!("detection_id, {}, area_id, product_id, quantity, camera_id, confidence, late", ms_of("detected_at"))
+}
+
+fn detection(row: &MySqlRow) -> Result<(Detection, bool)> {
+    let detection = Detection {
+        detection_id: row.try_get(0)?,
+        detected_at: row.try_get(1)?,
+        area_id: row.try_get(2)?,
+        product_id: row.try_get(3)?,
+        quantity: row.try_get(4)?,
+        camera_id: row.try_get(5)?,
+        confidence: row.try_get(6)?,
+    };
+    Ok((detection, row.try_get(7)?))
+}
+
+fn stop_columns() -> String {
+    format!(
+        "downtime_id, revision, status, {}, {}, duration_ms, reason_code, comment, planned, shift_id, \
+         CAST(business_date AS CHAR), segments",
+        ms_of("start_time"),
+        ms_of("end_time")
+    )
+}
+
+fn stop(line: &LineName, row: &MySqlRow) -> Result<Stop> {
+    let status: String = row.try_get(2)?;
+    let status =
+        [StopStatus::Open, StopStatus::Closed, StopStatus::Retracted].into_iter().find(|s| s.as_str() == status);
+    Ok(Stop {
+        downtime_id: row.try_get(0)?,
+        line: line.as_str().to_owned(),
+        revision: row.try_get(1)?,
+        status: status.ok_or_else(|| StoreError::corrupt(line.stops(), "an unknown status"))?,
+        started_at: row.try_get(3)?,
+        ended_at: row.try_get(4)?,
+        duration_ms: row.try_get(5)?,
+        reason_code: row.try_get(6)?,
+        comment: row.try_get(7)?,
+        planned: row.try_get(8)?,
+        shift: row.try_get(9)?,
+        business_date: row.try_get(10)?,
+        segments: from_json(&line.stops(), &row.try_get::<String, _>(11)?)?,
+    })
+}
+
+impl TenantDb {
+    /// Accepted detections with `detected_at` in the span, in the order of time, then id; `true`: late.
+    pub async fn detections(&self, line: &str, span: Span, include_late: bool) -> Result<Vec<(Detection, bool)>> {
+        let line = self.line(line).await?;
+        let only = if include_late { "" } else { "AND late = FALSE" };
+        let sql = format!(
+            "SELECT {} FROM `{}` WHERE detected_at >= ? AND detected_at < ? {only} ORDER BY detected_at, detection_id",
+            detection_columns(),
+            line.detections()
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(stamp(span.from)).bind(stamp(span.to));
+        query.fetch_all(&self.pool).await?.iter().map(detection).collect()
+    }
+
+    /// Which of these identities (id, time) are stored, late ones included, and with what content; in no order.
+    pub async fn known(&self, line: &str, identities: &[(i64, Ms)]) -> Result<Vec<Detection>> {
+        let line = self.line(line).await?;
+        let mut known = Vec::new();
+        for chunk in identities.chunks(KNOWN_AT_ONCE) {
+            // Always as many as the statement has room for, so that one prepared statement serves all.
+            let Some(last) = chunk.last() else { continue };
+            let ors = vec!["(detected_at = ? AND detection_id = ?)"; KNOWN_AT_ONCE].join(" OR ");
+            let sql = format!("SELECT {} FROM `{}` WHERE {ors}", detection_columns(), line.detections());
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (id, at) in chunk.iter().chain(std::iter::repeat_n(last, KNOWN_AT_ONCE - chunk.len())) {
+                query = query.bind(stamp(*at)).bind(*id);
+            }
+            for row in query.fetch_all(&self.pool).await? {
+                known.push(detection(&row)?.0);
+            }
+        }
+        Ok(known)
+    }
+
+    /// All stored inputs of the line that are no detections, in their order.
+    pub async fn inputs(&self, line: &str) -> Result<Vec<StoredInput>> {
+        self.inputs_since(line, 0).await
+    }
+
+    /// Stored inputs from `seq` on.
+    pub async fn inputs_since(&self, line: &str, seq: u64) -> Result<Vec<StoredInput>> {
+        let line = LineName::new(line)?;
+        let rows =
+            sqlx::query("SELECT seq, payload, after_offset FROM line_input WHERE line = ? AND seq >= ? ORDER BY seq")
+                .bind(line.as_str())
+                .bind(seq)
+                .fetch_all(&self.pool)
+                .await?;
+        rows.iter()
+            .map(|row| {
+                let input = from_json("line_input", &row.try_get::<String, _>(1)?)?;
+                Ok(StoredInput { seq: row.try_get(0)?, input, after_offset: row.try_get(2)? })
+            })
+            .collect()
+    }
+
+    /// Minutes that begin in the span, in order; those without a row never had anything.
+    pub async fn minutes(&self, line: &str, span: Span) -> Result<Vec<MinuteRow>> {
+        let line = self.line(line).await?;
+        let table = line.minutes();
+        let sql = format!(
+            "SELECT {}, pieces, slices, {} FROM `{table}` WHERE minute >= ? AND minute < ? ORDER BY minute",
+            ms_of("minute"),
+            SUMS_COLUMNS.map(|column| format!("CAST({column} AS SIGNED)")).join(", ")
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(stamp(span.from)).bind(stamp(span.to));
+        let read = |row: &MySqlRow| {
+            let pieces: Vec<PieceRow> = from_json(&table, &row.try_get::<String, _>(1)?)?;
+            let mut values = [0; SUMS_COLUMNS.len()];
+            for (index, value) in values.iter_mut().enumerate() {
+                *value = row.try_get(3 + index)?;
+            }
+            let count = |PieceRow(area_id, product_id, quantity)| PieceCount { area_id, product_id, quantity };
+            Ok(MinuteRow {
+                minute: row.try_get(0)?,
+                sums: sums_of(values),
+                pieces: pieces.into_iter().map(count).collect(),
+                slices: row.try_get(2)?,
+            })
+        };
+        query.fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// Stops that overlap the span and are not retracted, by start; at most `limit`, after the one that `cursor`
+    /// names by its start.
+    pub async fn stops(&self, line: &str, span: Span, cursor: Option<Ms>, limit: u32) -> Result<Vec<Stop>> {
+        let line = self.line(line).await?;
+        let table = line.stops();
+        // Stops of a line do not overlap each other: of those that start before the span only the last can reach it,
+        // so that the index on the start is all that is walked.
+        let sql = format!(
+            "SELECT {} FROM `{table}` WHERE start_time < ? AND start_time > ?
+                AND start_time >= COALESCE((SELECT MAX(start_time) FROM `{table}`
+                    WHERE start_time <= ? AND status <> 'retracted'), '1000-01-01')
+                AND (end_time IS NULL OR end_time > ?) AND status <> 'retracted'
+             ORDER BY start_time LIMIT ?",
+            stop_columns()
+        );
+        let after = cursor.unwrap_or(Ms::MIN);
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(stamp(span.to))
+            .bind(stamp(after))
+            .bind(stamp(span.from))
+            .bind(stamp(span.from))
+            .bind(limit);
+        query.fetch_all(&self.pool).await?.iter().map(|row| stop(&line, row)).collect()
+    }
+
+    /// The stop of that id, `{line}:{start}`, retracted ones included.
+    pub async fn stop(&self, downtime_id: &str) -> Result<Option<Stop>> {
+        let Some((line, _)) = downtime_id.rsplit_once(':') else { return Ok(None) };
+        // Anybody can ask for any id: only a line that the tenant has gets tables.
+        let Ok(name) = LineName::new(line) else { return Ok(None) };
+        if !self.has_line(line).await? {
+            return Ok(None);
+        }
+        self.line(line).await?;
+        let sql = format!("SELECT {} FROM `{}` WHERE downtime_id = ?", stop_columns(), name.stops());
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(downtime_id).fetch_optional(&self.pool).await?;
+        row.map(|row| stop(&name, &row)).transpose()
+    }
+
+    /// Records of closed shifts that overlap the span, every revision, by time and revision.
+    pub async fn shift_records(&self, line: &str, span: Span) -> Result<Vec<ShiftRecord>> {
+        let line = LineName::new(line)?;
+        let sql = format!(
+            "SELECT shift, CAST(business_date AS CHAR), {}, {}, revision, figure, {}, previous_hash, hash
+             FROM shift_record WHERE line = ? AND to_time > ? AND from_time < ? ORDER BY from_time, revision",
+            ms_of("from_time"),
+            ms_of("to_time"),
+            ms_of("watermark")
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(line.as_str()).bind(stamp(span.from)).bind(stamp(span.to));
+        let read = |row: &MySqlRow| {
+            Ok(ShiftRecord {
+                line: line.as_str().to_owned(),
+                shift: row.try_get(0)?,
+                business_date: row.try_get(1)?,
+                from: row.try_get(2)?,
+                to: row.try_get(3)?,
+                revision: row.try_get(4)?,
+                figure: from_json("shift_record", &row.try_get::<String, _>(5)?)?,
+                watermark: row.try_get(6)?,
+                previous_hash: row.try_get(7)?,
+                hash: row.try_get(8)?,
+            })
+        };
+        query.fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+}
