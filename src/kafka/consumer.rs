@@ -111,8 +111,11 @@ struct Callbacks(Arc<Shared>);
 // SAFETY: the raw pointers are of the batch, empty between polls; the rest is `Send`.
 unsafe impl Send for Consumer {}
 
+/// A member that does not poll for this long loses its lines.
+const POLL_INTERVAL_MS: u64 = 60_000;
+
 /// Memory is bounded by these: librdkafka counts records' bytes, but a small record costs it ten times its size.
-const TUNING: [(&str, &str); 9] = [
+const TUNING: [(&str, &str); 7] = [
     ("queued.min.messages", "20000"),
     ("queued.max.messages.kbytes", "8192"),
     ("fetch.message.max.bytes", "262144"),
@@ -120,8 +123,6 @@ const TUNING: [(&str, &str); 9] = [
     ("fetch.wait.max.ms", "100"),
     ("fetch.queue.backoff.ms", "5"),
     ("fetch.error.backoff.ms", "100"),
-    ("max.poll.interval.ms", "60000"),
-    ("heartbeat.interval.ms", "1500"),
 ];
 
 const REQUIRED: [(&str, &str); 8] = [
@@ -147,7 +148,10 @@ impl Consumer {
     pub fn join(settings: &Settings, pattern: &str, revocation: RevocationHandler) -> Result<Consumer, ConsumerError> {
         let mut config = settings.client(&TUNING, &REQUIRED);
         config.set("group.id", &settings.group);
-        config.set("session.timeout.ms", settings.session_timeout_ms.to_string());
+        let session = settings.session_timeout_ms;
+        config.set("session.timeout.ms", session.to_string());
+        config.set("heartbeat.interval.ms", (session / 4).max(1).to_string());
+        config.set("max.poll.interval.ms", session.max(POLL_INTERVAL_MS).to_string());
         let shared = Arc::new(Shared { lines: Mutex::default(), revocation });
         let native = Native::consumer(&config, Box::new(Callbacks(shared.clone()))).map_err(call("making a client"))?;
         native.client().subscribe(pattern).map_err(call("subscribing"))?;

@@ -10,6 +10,8 @@ use parking_lot::RwLock;
 
 /// How long an id that nobody knows is not asked for again.
 const UNKNOWN_FOR: Duration = Duration::from_secs(60);
+/// The same where the registry did not answer.
+const UNANSWERED_FOR: Duration = Duration::from_secs(5);
 /// Ids remembered beside the own four: a stream of garbage must not fill the memory.
 const REMEMBERED: usize = 1024;
 /// Questions to the registry per [`UNKNOWN_FOR`]: a stream of garbage must not flood it either.
@@ -43,7 +45,7 @@ pub(super) enum Writer {
 #[derive(Clone, Debug)]
 enum Known {
     Writer(Writer),
-    /// Nobody knows it, or it is no record type of ours; asked at that instant.
+    /// Nobody knows it, or it is no record type of ours, or nobody answered; not to be asked for until then.
     Nothing(Instant),
 }
 
@@ -156,20 +158,20 @@ impl SchemaIds {
         let lookup = self.lookup.as_ref()?;
         match self.foreign.read().known.get(&id) {
             Some(Known::Writer(writer)) => return Some(writer.clone()),
-            Some(Known::Nothing(asked)) if asked.elapsed() < UNKNOWN_FOR => return None,
+            Some(Known::Nothing(until)) if Instant::now() < *until => return None,
             _ => {}
         }
         if !self.foreign.write().may_ask() {
             return None;
         }
-        let found = match lookup.schema(id) {
-            Ok(text) => text.as_deref().and_then(Writer::from_text),
+        let (found, again) = match lookup.schema(id) {
+            Ok(text) => (text.as_deref().and_then(Writer::from_text), UNKNOWN_FOR),
             Err(cause) => {
                 tracing::warn!(id, %cause, "schema registry could not be asked");
-                None
+                (None, UNANSWERED_FOR)
             }
         };
-        let known = found.clone().map_or_else(|| Known::Nothing(Instant::now()), Known::Writer);
+        let known = found.clone().map_or_else(|| Known::Nothing(Instant::now() + again), Known::Writer);
         self.foreign.write().remember(id, known);
         found
     }

@@ -105,6 +105,29 @@ fn a_new_line_is_found_within_five_seconds() {
 }
 
 #[test]
+fn a_topic_made_anew_is_taken_away_and_given_again() {
+    let world = World::new();
+    let topic = world.line("l1");
+    world.send(&topic, 0..20);
+    let mut consumer = world.join();
+    let mut seen = Seen::default();
+    seen.until(&mut consumer, "the assignment", |s| s.assigned.contains(&topic));
+    consumer.start(&topic, 0).unwrap();
+    seen.until(&mut consumer, "the end", |s| s.ends.contains(&(topic.clone(), 20)));
+    world.runtime.block_on(world.admin.delete(std::slice::from_ref(&topic))).unwrap();
+    seen.until(&mut consumer, "the revocation", |s| s.revoked.contains(&topic));
+    assert!(!consumer.start(&topic, 20).unwrap());
+    seen = Seen::default();
+    world.line("l1");
+    seen.until(&mut consumer, "the new assignment", |s| s.assigned.contains(&topic));
+    // The checkpoint is ahead of the new log: loud, not silently from somewhere else.
+    consumer.start(&topic, 20).unwrap();
+    let expected = ConsumerError::OffsetOutOfRange { topic: topic.clone(), offset: 20 };
+    seen.until(&mut consumer, "the error", |s| s.errors.contains(&expected));
+    assert!(seen.messages.is_empty());
+}
+
+#[test]
 fn two_members_share_the_lines_and_own_each_once() {
     let world = World::new();
     let topics: Vec<String> = (0..6).map(|n| world.line(&format!("l{n}"))).collect();

@@ -134,9 +134,11 @@ impl Admin {
     /// When brokers are away.
     pub async fn describe(&self, tenant: Option<&str>) -> Result<Vec<TopicDescription>, AdminError> {
         let partitions = self.partitions().await?;
-        let topics: Vec<String> = self.list(tenant).await?.into_iter().map(|(topic, _)| topic).collect();
-        let configs = self.configs(&topics).await?;
+        let mut topics: Vec<String> = self.list(tenant).await?.into_iter().map(|(topic, _)| topic).collect();
         let (offsets, group) = self.offsets(topics.clone()).await?;
+        // One may have been deleted since it was listed.
+        topics.retain(|topic| offsets.contains_key(topic));
+        let configs = self.configs(&topics).await?;
         let described = topics.iter().map(|topic| {
             let config = |name: &str| configs.get(topic).and_then(|c| c.get(name)).cloned().unwrap_or_default();
             let (low, high) = offsets.get(topic).copied().unwrap_or_default();
@@ -279,8 +281,11 @@ impl Admin {
             let mut marks = HashMap::with_capacity(topics.len());
             let mut list = TopicPartitionList::with_capacity(topics.len());
             for topic in &topics {
-                let found = client.inner().fetch_watermarks(topic, 0, TIMEOUT);
-                marks.insert(topic.clone(), found.map_err(kafka("read topics' offsets"))?);
+                match client.inner().fetch_watermarks(topic, 0, TIMEOUT) {
+                    Ok(found) => marks.insert(topic.clone(), found),
+                    Err(cause) if is_unknown(&cause) => continue,
+                    Err(cause) => return Err(kafka("read topics' offsets")(cause)),
+                };
                 list.add_partition(topic, 0);
             }
             // Never subscribes, so it is no member of the group.
@@ -295,6 +300,13 @@ impl Admin {
         })
         .await
     }
+}
+
+fn is_unknown(cause: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+    cause
+        .rdkafka_error_code()
+        .is_some_and(|code| matches!(code, UnknownPartition | UnknownTopic | UnknownTopicOrPartition))
 }
 
 fn options() -> AdminOptions {
