@@ -125,12 +125,17 @@ impl Stops {
             return;
         }
         self.live.insert(stop.started_at, to);
-        for mut words in words {
-            // The exit that ended what was covered is forgotten. A stop that had begun reached it; of a later one
-            // only what it was told tells.
-            if let Some(clock) = words.until_exit_after.take() {
-                let told = stop.reason_code == words.reason_code && stop.comment == words.comment;
-                words.to = if stop.started_at <= clock || told { to } else { words.from };
+        // The exit that ended what open words covered is forgotten. A stop that had begun reached it; of a later one
+        // only what it was told tells, unless later words explain that.
+        let reaches = |words: &Classification| words.until_exit_after.is_none_or(|clock| stop.started_at <= clock);
+        let explained = words.iter().rposition(reaches);
+        for (place, mut words) in words.into_iter().enumerate() {
+            let told = stop.reason_code == words.reason_code && stop.comment == words.comment;
+            if !reaches(&words) && (!told || explained.is_some_and(|later| later > place)) {
+                continue;
+            }
+            if words.until_exit_after.take().is_some() {
+                words.to = to;
             }
             // Cut to this stop: of its neighbours they may not speak, and among the words still kept they would
             // come in the wrong order.
