@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod domain;
+pub mod engine;
 pub mod kafka;
 pub mod store;
 pub mod watch;

@@ -3,6 +3,7 @@
 mod support;
 
 mod pipeline {
+    mod engine;
     mod ground;
     mod kafka_consumer;
     mod kafka_publisher;

@@ -142,7 +142,7 @@ pub const ALL: &[Metric] = &[
     metric(
         PUBLISH_FAILURES,
         Kind::Counter,
-        &["reason=indefinite|abortable|fatal"],
+        &["reason=indefinite|abortable|fenced|fatal"],
         "Kafka transactions that failed; what they carried is published again from the outbox.",
     ),
     metric(SOCKETS, Kind::Gauge, &[], "Open live connections (websocket and server-sent events)."),
@@ -264,6 +264,16 @@ pub fn line(tenant: &str, line: &Line, changes: &Changes) {
     if let Some(watermark) = line.watermark() {
         WATERMARKS.insert((tenant.to_owned(), line.name().to_owned()), watermark);
     }
+}
+
+/// A Kafka transaction has published committed batches.
+pub fn published(took: Duration) {
+    histogram!(PUBLISH_SECONDS).record(took);
+}
+
+/// A Kafka transaction failed.
+pub fn publish_failed(reason: &'static str) {
+    counter!(PUBLISH_FAILURES, REASON => reason).increment(1);
 }
 
 /// Records of the line's topic that wait to be read.

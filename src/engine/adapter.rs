@@ -1,0 +1,185 @@
+//! The tenant's database behind the shard's port.
+
+use std::sync::Arc;
+
+use crate::domain::production::changes::{MinuteRow, ShiftRecord};
+use crate::domain::production::config::LineConfig;
+use crate::domain::production::detection::{CameraStatus, Detection};
+use crate::domain::production::input::{Classification, LineInput};
+use crate::domain::production::stop::{Stop, downtime_id};
+use crate::domain::time::{FOREVER, Ms, Span};
+use crate::engine::ports::{Checkpoint, Command, CommandOutcome, LinePart, PendingCommand, ShardStore, StoreError};
+use crate::store::{self, CommandBody, CommitError, LineCommit, TenantDb};
+
+/// One database for all that use the tenant in this process.
+#[derive(Clone, Debug)]
+pub struct SharedDb(pub Arc<TenantDb>);
+
+impl From<store::StoreError> for StoreError {
+    fn from(why: store::StoreError) -> Self {
+        if why.is_transient() { StoreError::Transient(why.to_string()) } else { StoreError::Permanent(why.to_string()) }
+    }
+}
+
+impl From<CommitError> for StoreError {
+    fn from(why: CommitError) -> Self {
+        match why {
+            CommitError::Fenced(lines) => StoreError::Fenced(lines),
+            CommitError::Transient(why) => StoreError::Transient(why.to_string()),
+            CommitError::Unknown(why) => StoreError::Unknown(why.to_string()),
+            CommitError::Permanent(why) => StoreError::Permanent(why.to_string()),
+        }
+    }
+}
+
+fn checkpoint(row: store::Checkpoint) -> Checkpoint {
+    Checkpoint {
+        next_offset: row.next_offset,
+        commit_seq: row.commit_seq,
+        owner_epoch: row.owner_epoch,
+        published_seq: row.published_seq,
+        incarnation: row.incarnation,
+        state_version: row.state_version,
+        state: row.state,
+    }
+}
+
+fn command(row: store::Command) -> PendingCommand {
+    let command = match row.body {
+        CommandBody::Classify { downtime_id, reason_code, comment } => match started_at(&downtime_id) {
+            Some(started_at) => Command::Classify { started_at, reason_code, comment },
+            None => Command::Unreadable(format!("{downtime_id:?} is no id of a stop")),
+        },
+        CommandBody::Split { at } => Command::Split { at },
+        CommandBody::Version { version, .. } => Command::Version { version },
+        other => Command::Unreadable(format!("this binary's lines cannot be asked to {}", other.kind())),
+    };
+    PendingCommand { id: row.id, line: row.line, author: row.author, command }
+}
+
+/// The start in a stop's id, `{line}:{start in ms}`.
+fn started_at(downtime_id: &str) -> Option<Ms> {
+    downtime_id.rsplit_once(':')?.1.parse().ok()
+}
+
+fn outcome(outcome: &CommandOutcome, commit_seq: u64) -> store::CommandOutcome {
+    match outcome {
+        CommandOutcome::Applied => store::CommandOutcome::Applied { commit_seq },
+        CommandOutcome::Refused(reason) => store::CommandOutcome::Refused { reason: reason.clone() },
+    }
+}
+
+fn part<'a>(part: &'a LinePart<'_>) -> LineCommit<'a> {
+    let sealed = part.sealed;
+    LineCommit {
+        line: part.line,
+        topic: part.topic,
+        expected_epoch: sealed.before.owner_epoch,
+        expected_seq: sealed.before.commit_seq,
+        next_offset: sealed.after.next_offset,
+        state: &sealed.state,
+        state_version: sealed.state_version,
+        changes: &sealed.changes,
+        first_input_seq: sealed.first_input_seq,
+        after_offset: sealed.after.next_offset - 1,
+        replaces_timer: sealed.replaces_timer,
+        applied_commands: part
+            .commands
+            .iter()
+            .map(|(id, done)| (*id, outcome(done, sealed.after.commit_seq)))
+            .collect(),
+        outbox: Some(sealed.parcel.encode()),
+    }
+}
+
+// === impl ShardStore ===
+
+impl ShardStore for SharedDb {
+    async fn take_over(&self, line: &str, topic: &str) -> Result<Checkpoint, StoreError> {
+        Ok(checkpoint(self.0.take_over(line, topic).await?))
+    }
+
+    async fn checkpoint(&self, line: &str) -> Result<Option<Checkpoint>, StoreError> {
+        Ok(self.0.checkpoint(line).await?.map(checkpoint))
+    }
+
+    async fn recent_detections(&self, line: &str, from: Ms) -> Result<Vec<Detection>, StoreError> {
+        let rows = self.0.detections(line, Span::new(from, FOREVER), false).await?;
+        Ok(rows.into_iter().map(|(detection, _)| detection).collect())
+    }
+
+    async fn minutes(&self, line: &str, span: Span) -> Result<Vec<MinuteRow>, StoreError> {
+        Ok(self.0.minutes(line, span).await?)
+    }
+
+    async fn stop(&self, line: &str, started_at: Ms) -> Result<Option<Stop>, StoreError> {
+        Ok(self.0.stop(&downtime_id(line, started_at)).await?)
+    }
+
+    async fn stop_around(&self, line: &str, at: Ms) -> Result<Option<Stop>, StoreError> {
+        Ok(self.0.stops(line, Span::new(at, at + 1), None, 1).await?.pop())
+    }
+
+    async fn words(&self, line: &str, span: Span) -> Result<Vec<Classification>, StoreError> {
+        let inputs = self.0.inputs(line).await?.into_iter();
+        Ok(inputs
+            .filter_map(|stored| match stored.input {
+                LineInput::Classification(words) if words.from < span.to && span.from < words.to => Some(words),
+                _ => None,
+            })
+            .collect())
+    }
+
+    async fn shift_records(&self, line: &str, span: Span) -> Result<Vec<ShiftRecord>, StoreError> {
+        Ok(self.0.shift_records(line, span).await?)
+    }
+
+    async fn known(&self, line: &str, identities: &[(i64, Ms)]) -> Result<Vec<Detection>, StoreError> {
+        Ok(self.0.known(line, identities).await?)
+    }
+
+    async fn known_statuses(&self, line: &str, statuses: &[CameraStatus]) -> Result<Vec<CameraStatus>, StoreError> {
+        if statuses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let same = |a: &CameraStatus, b: &CameraStatus| (a.camera_id, a.at, a.status) == (b.camera_id, b.at, b.status);
+        let inputs = self.0.inputs(line).await?.into_iter();
+        Ok(inputs
+            .filter_map(|stored| match stored.input {
+                LineInput::CameraStatus { status, .. } if statuses.iter().any(|s| same(s, &status)) => Some(status),
+                _ => None,
+            })
+            .collect())
+    }
+
+    async fn newest_version(&self) -> Result<u32, StoreError> {
+        self.0.refresh().await?;
+        Ok(self.0.current().await?.map_or(0, |version| version.version))
+    }
+
+    async fn versions(&self, line: &str) -> Result<Option<(Vec<LineConfig>, u64)>, StoreError> {
+        let configs = self.0.line_configs(line).await?;
+        let current = self.0.current().await?;
+        let of_line = current.as_ref().and_then(|version| version.spec.line(line).ok());
+        Ok(of_line.filter(|_| !configs.is_empty()).map(|of_line| (configs, of_line.oee_cadence_ms.into())))
+    }
+
+    async fn commit(&self, parts: &[LinePart<'_>]) -> Result<(), StoreError> {
+        let commits: Vec<LineCommit<'_>> = parts.iter().map(part).collect();
+        Ok(self.0.commit(&commits).await?)
+    }
+
+    async fn pending(&self) -> Result<Vec<PendingCommand>, StoreError> {
+        Ok(self.0.pending().await?.into_iter().map(command).collect())
+    }
+
+    async fn outbox_after(&self, line: &str, seq: u64) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let rows = self.0.outbox_after(line, seq).await?.into_iter();
+        Ok(rows.map(|row| (row.commit_seq, row.payload)).collect())
+    }
+
+    async fn published(&self, progress: &[(String, u64)]) -> Result<(), StoreError> {
+        let progress: Vec<(&str, u64)> = progress.iter().map(|(line, seq)| (line.as_str(), *seq)).collect();
+        Ok(self.0.mark_published(&progress).await?)
+    }
+}

@@ -1,0 +1,561 @@
+//! The shard: one task per tenant that owns the tenant's lines in this process. It gathers a micro-batch, applies it,
+//! commits it in one transaction, and hands what was committed to the publisher. A tenant whose database is slow or
+//! away holds nobody up but itself.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::domain::production::line::{Line, Needs};
+use crate::domain::time::{FOREVER, Ms, Span};
+use crate::engine::clock::Clock;
+use crate::engine::inbox::Chunk;
+use crate::engine::lane::{Lane, Progress, Sealed};
+use crate::engine::outbox::Parcel;
+use crate::engine::ports::{Checkpoint, Command, CommandOutcome, LinePart, ShardStore, StoreError};
+use crate::engine::publish::{Outlet, Publication};
+use crate::engine::takeover::{Assignment, Refused, check_log};
+use crate::kafka::schemas::SchemaIds;
+use crate::kafka::topics;
+use crate::watch::metrics;
+
+/// How a shard paces itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// A batch waits this long for more once it has begun.
+    pub idle: Duration,
+    /// A batch is closed at this many records.
+    pub rows: usize,
+    /// The topic must have been at its end for this long before silence counts.
+    pub silence: Duration,
+    /// How often timers, commands and versions are looked after.
+    pub tick: Duration,
+}
+
+/// What a shard is told.
+#[derive(Debug)]
+pub enum ToShard {
+    Records {
+        line: String,
+        chunk: Chunk,
+    },
+    /// The topic was read to its end.
+    End {
+        line: String,
+    },
+    Assigned(Assignment),
+    /// Lines that another process owns from now on.
+    Revoked(Vec<String>),
+    /// Everything up to these commits is on the topics.
+    Published(Vec<(String, u64)>),
+}
+
+/// What a shard asks of the consumer's thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromShard {
+    /// Begin to read; a negative offset: from the log's beginning.
+    Start { topic: String, offset: i64 },
+    /// Ask for the line again: this shard lost it or could not take it.
+    Again { topic: String },
+    /// No tenant or no line of that name is configured here; it may be one day.
+    NotOurs { topic: String },
+}
+
+/// See the module.
+pub struct Shard<S, O, C> {
+    tenant: Arc<str>,
+    store: S,
+    outlet: O,
+    clock: C,
+    ids: Arc<SchemaIds>,
+    pace: Pace,
+    lanes: BTreeMap<String, Lane>,
+    waiting: Vec<(String, Chunk)>,
+    waiting_rows: usize,
+    /// Records between the consumer's thread and here: the thread pauses the tenant by it.
+    buffered: Arc<AtomicUsize>,
+    to_consumer: mpsc::UnboundedSender<FromShard>,
+    /// Published commits that the store has not been told of.
+    published: HashMap<String, u64>,
+    newest_version: u32,
+    refreshed: Option<Instant>,
+    looked_after: Option<Instant>,
+    noted: Instant,
+}
+
+impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
+    #[expect(clippy::too_many_arguments, reason = "each is a port or a channel of its own")]
+    pub fn new(
+        tenant: Arc<str>,
+        store: S,
+        outlet: O,
+        clock: C,
+        ids: Arc<SchemaIds>,
+        pace: Pace,
+        buffered: Arc<AtomicUsize>,
+        to_consumer: mpsc::UnboundedSender<FromShard>,
+    ) -> Self {
+        let noted = clock.instant();
+        Shard {
+            tenant,
+            store,
+            outlet,
+            clock,
+            ids,
+            pace,
+            lanes: BTreeMap::new(),
+            waiting: Vec::new(),
+            waiting_rows: 0,
+            buffered,
+            to_consumer,
+            published: HashMap::new(),
+            newest_version: 0,
+            refreshed: None,
+            looked_after: None,
+            noted,
+        }
+    }
+
+    /// Runs until the inbox is closed or `stop` is called; then finishes the batch in hand.
+    pub async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<ToShard>, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(self.pace.tick);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                message = inbox.recv() => {
+                    let Some(message) = message else { break };
+                    self.hear(message, &stop).await;
+                    self.gather(&mut inbox, &stop).await;
+                }
+                _ = tick.tick() => {}
+            }
+            self.commit_waiting(&stop).await;
+            self.look_after(&stop).await;
+        }
+        inbox.close();
+        while let Ok(message) = inbox.try_recv() {
+            if let ToShard::Published(progress) = message {
+                self.published.extend(progress);
+            }
+        }
+        self.tell_published().await;
+    }
+
+    /// Waits a moment for the rest of a batch that has begun.
+    async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<ToShard>, stop: &CancellationToken) {
+        let deadline = tokio::time::Instant::now() + self.pace.idle;
+        while self.waiting_rows < self.pace.rows && !stop.is_cancelled() {
+            match tokio::time::timeout_at(deadline, inbox.recv()).await {
+                Ok(Some(message)) => self.hear(message, stop).await,
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: ToShard, stop: &CancellationToken) {
+        match message {
+            ToShard::Records { line, chunk } => {
+                if let Some(lane) = self.lanes.get_mut(&line) {
+                    lane.caught_up_since = None;
+                    self.waiting_rows += chunk.len();
+                    self.waiting.push((line, chunk));
+                } else {
+                    self.buffered.fetch_sub(chunk.len(), Ordering::Relaxed);
+                }
+            }
+            ToShard::End { line } => {
+                let now = self.clock.instant();
+                if let Some(lane) = self.lanes.get_mut(&line) {
+                    lane.caught_up_since.get_or_insert(now);
+                    metrics::caught_up(&self.tenant, &line, true);
+                }
+            }
+            ToShard::Assigned(assignment) => self.take_over(assignment, stop).await,
+            ToShard::Revoked(lines) => {
+                for line in lines {
+                    self.drop_lane(&line);
+                }
+            }
+            ToShard::Published(progress) => self.published.extend(progress),
+        }
+    }
+
+    fn drop_lane(&mut self, line: &str) {
+        self.lanes.remove(line);
+        let buffered = &self.buffered;
+        let mut gone = 0;
+        self.waiting.retain(|(of, chunk)| {
+            if of == line {
+                gone += chunk.len();
+                buffered.fetch_sub(chunk.len(), Ordering::Relaxed);
+            }
+            of != line
+        });
+        self.waiting_rows -= gone;
+        metrics::line_gone(&self.tenant, line);
+    }
+
+    /// Makes this process the owner of a line: epoch first, then the state, then what is not published yet.
+    async fn take_over(&mut self, assignment: Assignment, stop: &CancellationToken) {
+        let line = assignment.line.clone();
+        let topic = topics::detections(&self.tenant, &line);
+        loop {
+            match self.try_take_over(&assignment, &topic).await {
+                Ok(offset) => {
+                    info!(tenant = %self.tenant, line, offset, "line taken over");
+                    metrics::line_stopped(&self.tenant, &line, false);
+                    let _ = self.to_consumer.send(FromShard::Start { topic, offset });
+                    return;
+                }
+                Err(Refused::Store(StoreError::Transient(why) | StoreError::Unknown(why))) => {
+                    warn!(tenant = %self.tenant, line, why, "waiting for the database to take the line over");
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(Refused::NotConfigured) => {
+                    debug!(tenant = %self.tenant, line, "topic without a configured line");
+                    let _ = self.to_consumer.send(FromShard::NotOurs { topic });
+                    return;
+                }
+                Err(why) => {
+                    error!(tenant = %self.tenant, line, %why, "line stopped");
+                    metrics::line_stopped(&self.tenant, &line, true);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn try_take_over(&mut self, assignment: &Assignment, topic: &str) -> Result<i64, Refused> {
+        let line = assignment.line.as_str();
+        let Some((configs, cadence_ms)) = self.store.versions(line).await? else { return Err(Refused::NotConfigured) };
+        self.newest_version = self.newest_version.max(self.store.newest_version().await?);
+        let checkpoint = self.store.take_over(line, topic).await?;
+        check_log(&checkpoint, assignment)?;
+        let restored = self.restore(line, configs, &checkpoint).await?;
+        let published = checkpoint.published_seq.max(assignment.published_seq);
+        for (seq, blob) in self.store.outbox_after(line, published).await? {
+            let parcel = Parcel::decode(&blob)?;
+            self.outlet.publish(vec![Publication::new(&self.tenant, line, topic, seq, parcel)]).await;
+        }
+        let progress = Progress {
+            next_offset: checkpoint.next_offset,
+            commit_seq: checkpoint.commit_seq,
+            owner_epoch: checkpoint.owner_epoch,
+            incarnation: checkpoint.incarnation,
+        };
+        let lane = Lane::new(self.tenant.clone(), restored, progress, Duration::from_millis(cadence_ms));
+        self.lanes.insert(line.to_owned(), lane);
+        Ok(checkpoint.next_offset)
+    }
+
+    async fn restore(
+        &self,
+        line: &str,
+        configs: Vec<crate::domain::production::config::LineConfig>,
+        checkpoint: &Checkpoint,
+    ) -> Result<Line, Refused> {
+        if checkpoint.state.is_empty() {
+            return Ok(Line::new(line, configs));
+        }
+        let needs = Needs::of(checkpoint.state_version, &checkpoint.state)?;
+        let detections = self.store.recent_detections(line, needs.detections_from).await?;
+        let minutes = self.store.minutes(line, Span::new(needs.minutes_from, FOREVER)).await?;
+        let state = (checkpoint.state_version, checkpoint.state.as_slice());
+        Ok(Line::restore(line, configs, state.0, state.1, detections, &minutes)?)
+    }
+
+    /// Applies what is waiting and commits it.
+    async fn commit_waiting(&mut self, stop: &CancellationToken) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let started = self.clock.instant();
+        let waiting = std::mem::take(&mut self.waiting);
+        let rows = std::mem::take(&mut self.waiting_rows);
+        for (line, chunk) in &waiting {
+            self.apply(line, chunk).await;
+        }
+        drop(waiting);
+        self.buffered.fetch_sub(rows, Ordering::Relaxed);
+        if !self.resolve_late(stop).await {
+            // Stopping with a question open: nothing of the batch is committed, and it will be read again.
+            self.lanes.clear();
+            return;
+        }
+        self.commit_dirty(&BTreeMap::new(), stop).await;
+        metrics::commit(&self.tenant, rows, self.clock.instant().duration_since(started));
+    }
+
+    async fn apply(&mut self, line: &str, chunk: &Chunk) {
+        let mut from = 0;
+        let mut may_refresh = true;
+        loop {
+            let Some(lane) = self.lanes.get_mut(line) else { return };
+            let Some(at) = lane.take(chunk, from, &self.ids, may_refresh) else { return };
+            // An area that the line does not know: perhaps its file was applied a moment ago.
+            self.refresh().await;
+            from = at;
+            may_refresh = false;
+        }
+    }
+
+    /// Asks the store which late records it knows. False: the process stops before it has answered.
+    async fn resolve_late(&mut self, stop: &CancellationToken) -> bool {
+        for (line, lane) in &mut self.lanes {
+            let (detections, statuses) = (lane.late_detections(), lane.late_statuses());
+            if detections.is_empty() && statuses.is_empty() {
+                continue;
+            }
+            loop {
+                let stored = match self.store.known(line, &detections).await {
+                    Ok(stored) => self.store.known_statuses(line, &statuses).await.map(|s| (stored, s)),
+                    Err(why) => Err(why),
+                };
+                match stored {
+                    Ok((stored, stored_statuses)) => {
+                        lane.resolve_late(stored, &stored_statuses);
+                        break;
+                    }
+                    Err(why) => {
+                        warn!(tenant = %self.tenant, line, %why, "waiting for the database to look late records up");
+                        if !pause_or_stop(stop).await {
+                            return false;
+                        }
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Commits every line that has something to say, and publishes it.
+    async fn commit_dirty(
+        &mut self,
+        commands: &BTreeMap<String, Vec<(i64, CommandOutcome)>>,
+        stop: &CancellationToken,
+    ) {
+        let instant = self.clock.instant();
+        let mut sealed: Vec<(String, String, Sealed)> = self
+            .lanes
+            .iter_mut()
+            .filter(|(_, lane)| lane.is_dirty(instant))
+            .map(|(line, lane)| (line.clone(), lane.topic.clone(), lane.seal(instant, &self.ids)))
+            .collect();
+        while !sealed.is_empty() {
+            let parts: Vec<LinePart<'_>> = sealed
+                .iter()
+                .map(|(line, topic, sealed)| LinePart {
+                    line,
+                    topic,
+                    sealed,
+                    commands: commands.get(line).map_or(&[], Vec::as_slice),
+                })
+                .collect();
+            match self.store.commit(&parts).await {
+                Ok(()) => {
+                    self.publish(sealed).await;
+                    return;
+                }
+                Err(StoreError::Fenced(lines)) => {
+                    warn!(tenant = %self.tenant, ?lines, "lines have another owner: dropped");
+                    metrics::fenced(&self.tenant, lines.len());
+                    for line in &lines {
+                        self.drop_lane(line);
+                        let topic = topics::detections(&self.tenant, line);
+                        let _ = self.to_consumer.send(FromShard::Again { topic });
+                    }
+                    sealed.retain(|(line, _, _)| !lines.contains(line));
+                }
+                Err(StoreError::Transient(why)) => {
+                    warn!(tenant = %self.tenant, why, "commit failed: trying again");
+                    if !pause_or_stop(stop).await {
+                        return;
+                    }
+                }
+                Err(StoreError::Unknown(why)) => {
+                    warn!(tenant = %self.tenant, why, "commit unanswered: asking what became of it");
+                    match self.was_committed(&sealed, stop).await {
+                        Some(true) => {
+                            self.publish(sealed).await;
+                            return;
+                        }
+                        Some(false) => {}
+                        None => return,
+                    }
+                }
+                Err(StoreError::Permanent(why)) => {
+                    error!(tenant = %self.tenant, why, "commit refused: lines stopped until they are taken over again");
+                    for (line, topic, _) in &sealed {
+                        metrics::line_stopped(&self.tenant, line, true);
+                        self.drop_lane(line);
+                        let _ = self.to_consumer.send(FromShard::Again { topic: topic.clone() });
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One transaction holds all parts, so the first line's checkpoint speaks for all.
+    async fn was_committed(&self, sealed: &[(String, String, Sealed)], stop: &CancellationToken) -> Option<bool> {
+        let (line, _, first) = sealed.first()?;
+        loop {
+            match self.store.checkpoint(line).await {
+                Ok(there) => {
+                    return Some(there.is_some_and(|c| {
+                        c.owner_epoch == first.after.owner_epoch && c.commit_seq >= first.after.commit_seq
+                    }));
+                }
+                Err(why) => {
+                    warn!(tenant = %self.tenant, %why, "waiting for the database");
+                    if !pause_or_stop(stop).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn publish(&mut self, sealed: Vec<(String, String, Sealed)>) {
+        let mut publications = Vec::with_capacity(sealed.len());
+        for (line, topic, sealed) in sealed {
+            if let Some(lane) = self.lanes.get(&line) {
+                metrics::line(&self.tenant, &lane.line, &sealed.changes);
+            }
+            let seq = sealed.after.commit_seq;
+            publications.push(Publication::new(&self.tenant, &line, &topic, seq, sealed.parcel));
+        }
+        self.outlet.publish(publications).await;
+    }
+
+    /// Timers, commands, versions and the lazy note of what is published.
+    async fn look_after(&mut self, stop: &CancellationToken) {
+        let instant = self.clock.instant();
+        if self.looked_after.is_some_and(|at| instant.duration_since(at) < self.pace.tick) {
+            return;
+        }
+        self.looked_after = Some(instant);
+        if self.lanes.is_empty() {
+            return;
+        }
+        if self.refreshed.is_none_or(|at| instant.duration_since(at) >= Duration::from_secs(1)) {
+            self.refresh().await;
+            self.commit_dirty(&BTreeMap::new(), stop).await;
+        }
+        self.obey(stop).await;
+        let now: Ms = self.clock.now();
+        for lane in self.lanes.values_mut() {
+            let silent = lane.caught_up_since.is_some_and(|at| instant.duration_since(at) >= self.pace.silence);
+            if silent {
+                lane.tick(now, instant);
+            }
+        }
+        self.commit_dirty(&BTreeMap::new(), stop).await;
+        if instant.duration_since(self.noted) >= Duration::from_secs(2) {
+            self.noted = instant;
+            self.tell_published().await;
+        }
+    }
+
+    /// Takes new configuration versions over.
+    async fn refresh(&mut self) {
+        self.refreshed = Some(self.clock.instant());
+        let newest = match self.store.newest_version().await {
+            Ok(newest) if newest > self.newest_version => newest,
+            Ok(_) => return,
+            Err(why) => {
+                warn!(tenant = %self.tenant, %why, "configuration not refreshed");
+                return;
+            }
+        };
+        for (line, lane) in &mut self.lanes {
+            match self.store.versions(line).await {
+                Ok(Some((configs, _))) => {
+                    let from = configs.iter().find(|c| c.version == newest).map_or(Ms::MIN, |c| c.valid_from);
+                    info!(tenant = %self.tenant, line, version = newest, "configuration version begins to hold");
+                    lane.line.reconfigure(configs, newest, from);
+                    lane.touch();
+                }
+                Ok(None) => {}
+                Err(why) => {
+                    warn!(tenant = %self.tenant, line, %why, "configuration not refreshed");
+                    return;
+                }
+            }
+        }
+        self.newest_version = newest;
+    }
+
+    /// Takes commands up, in a commit of their own.
+    async fn obey(&mut self, stop: &CancellationToken) {
+        let pending = match self.store.pending().await {
+            Ok(pending) => pending,
+            Err(why) => {
+                warn!(tenant = %self.tenant, %why, "commands not read");
+                return;
+            }
+        };
+        let saved = pending.iter().filter_map(|command| match command.command {
+            Command::Version { version } => Some(version),
+            _ => None,
+        });
+        let saved = saved.max().unwrap_or(0);
+        if saved > self.newest_version {
+            self.refresh().await;
+            if saved > self.newest_version {
+                return;
+            }
+        }
+        let mut outcomes: BTreeMap<String, Vec<(i64, CommandOutcome)>> = BTreeMap::new();
+        let mut undone: HashSet<String> = HashSet::new();
+        for command in pending {
+            let Some(lane) = self.lanes.get_mut(&command.line) else { continue };
+            if undone.contains(&command.line) {
+                continue;
+            }
+            match crate::engine::commands::obey(&self.store, lane, &command).await {
+                Ok(outcome) => {
+                    lane.touch();
+                    info!(tenant = %self.tenant, line = command.line, id = command.id, ?outcome, "command taken up");
+                    outcomes.entry(command.line).or_default().push((command.id, outcome));
+                }
+                Err(why) => {
+                    warn!(tenant = %self.tenant, line = command.line, id = command.id, %why, "command waits");
+                    undone.insert(command.line);
+                }
+            }
+        }
+        if !outcomes.is_empty() {
+            self.commit_dirty(&outcomes, stop).await;
+        }
+    }
+
+    async fn tell_published(&mut self) {
+        if self.published.is_empty() {
+            return;
+        }
+        let progress: Vec<(String, u64)> = self.published.drain().collect();
+        if let Err(why) = self.store.published(&progress).await {
+            // Lazy by design: the group's offsets know it too, and the next note says it again.
+            warn!(tenant = %self.tenant, %why, "published commits not noted");
+        }
+    }
+}
+
+/// Waits before the next try; false when the process is to stop.
+async fn pause_or_stop(stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(Duration::from_millis(500)) => true,
+    }
+}
