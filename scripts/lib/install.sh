@@ -79,8 +79,12 @@ fetch_artifacts() {
   flock 8
   if [ ! -e "$destination/.complete" ]; then
     scratch=$(mktemp -d "$destination.XXXXXX")
-    mvn -q -B -Dstyle.color=never -f "$pom" "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:$goal" \
-      -DoutputDirectory="$scratch" "$@" >&2 || die "failed to fetch the artefacts of $pom (maven)"
+    if ! mvn -q -B -f "$pom" "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:$goal" \
+      -DoutputDirectory="$scratch" "$@" >"$destination.log" 2>&1; then
+      tail -n 20 "$destination.log" >&2
+      rm -rf "$scratch"
+      die "failed to fetch the artefacts of $pom (maven)"
+    fi
     touch "$scratch/.complete"
     rm -rf "$destination"
     mv "$scratch" "$destination"

@@ -18,7 +18,8 @@ mysql8_binaries() {
   fi
   if [ ! -e "$mysql8_home/.complete" ]; then say "fetching MySQL 8.0.15 (34 MB, once)"; fi
   fetch_artifacts "$root/scripts/maven/mysql8.xml" "$mysql8_home" unpack-dependencies \
-    -Dmdep.unpack.includes=mysql-Linux-amd64.tar.gz
+    -Dmdep.unpack.includes=mysql-Linux-amd64.tar.gz -DmarkersDirectory="$mysql8_home.markers.$$"
+  rm -rf "$mysql8_home.markers.$$"
   if [ ! -x "$mysql8_home/server/bin/mysqld" ]; then
     local scratch
     scratch=$(mktemp -d "$mysql8_home/unpack.XXXXXX")
