@@ -6,6 +6,7 @@
 pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod gateway;
 pub mod kafka;
 pub mod store;
 pub mod watch;

@@ -5,6 +5,7 @@
 //! sqlx; the commit goes through mysql_async, which can stream rows into `LOAD DATA LOCAL` (sqlx cannot).
 //! The same SQL runs on MySQL 8 and MariaDB 10.11.
 
+pub mod account;
 mod address;
 mod checkpoint;
 mod command;

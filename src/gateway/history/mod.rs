@@ -1,0 +1,6 @@
+//! Figures of the past: from the minutes of the rollup, and to the millisecond where a period cuts one.
+
+mod edge;
+pub mod line;
+
+pub use line::LineHistory;

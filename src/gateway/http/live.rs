@@ -1,0 +1,91 @@
+//! The doors of the live protocol.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::caller::{Caller, is_foreign, tenant_of, token};
+use super::query::Query;
+use crate::gateway::App;
+use crate::gateway::hub::Feed;
+use crate::gateway::live::events;
+use crate::gateway::live::frame::{PROTOCOL, Params, Position, live_window, window_names};
+use crate::gateway::live::socket::{
+    Connection, MAX_MESSAGE_BYTES, MAX_WRITE_BUFFER_BYTES, READ_BUFFER_BYTES, WRITE_BUFFER_BYTES,
+};
+use crate::gateway::live::ticket::TICKET_FOR;
+use crate::gateway::problem::Problem;
+use crate::gateway::rights::Identity;
+
+/// `GET /live`
+pub async fn socket(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|_| Problem::bad_request("this path speaks websocket, subprotocol andon.v1"))?;
+    let query = Query::read(&uri)?;
+    query.only(&["ticket"])?;
+    let identity = visitor(&app, &headers, &uri, &query).await?;
+    let tenant = tenant_of(&app, &identity, &query)?;
+    let counted = app.connections.enter(identity.user_id)?;
+    let connection = Connection { app, identity, tenant: tenant.name.clone(), counted };
+    let upgrade = upgrade
+        .protocols([PROTOCOL])
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES);
+    Ok(upgrade.on_upgrade(|socket| connection.serve(socket)))
+}
+
+/// Who opens a live connection: by ticket, or as in any request, but not from a page of another site.
+async fn visitor(app: &App, headers: &HeaderMap, uri: &Uri, query: &Query) -> Result<Identity, Problem> {
+    if let Some(ticket) = query.one("ticket")? {
+        return app.tickets.take(ticket).ok_or_else(Problem::unauthorised);
+    }
+    if is_foreign(headers, uri, &app.origins) {
+        return Err(Problem::forbidden("this origin may not connect: add it to gateway.origins, or use a ticket"));
+    }
+    let token = token(headers).ok_or_else(Problem::unauthorised)?;
+    app.accounts.identify(app.store().as_ref(), &token).await
+}
+
+/// `POST /live/ticket`
+pub async fn ticket(State(app): State<Arc<App>>, Caller(identity): Caller) -> Result<Json<Value>, Problem> {
+    let full = || Problem::too_many("too many tickets wait to be used", TICKET_FOR);
+    let ticket = app.tickets.give(&identity).ok_or_else(full)?;
+    Ok(Json(json!({"ticket": ticket.text(), "expires_in": TICKET_FOR.as_secs()})))
+}
+
+/// `GET /live/events`
+pub async fn events(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::read(&uri)?;
+    query.only(&["widget", "line", "window", "ticket", "epoch", "offset"])?;
+    let identity = visitor(&app, &headers, &uri, &query).await?;
+    let tenant = tenant_of(&app, &identity, &query)?;
+    let widget = query.one("widget")?.ok_or_else(|| Problem::bad_request("widget: is missing"))?;
+    let feed = Feed::parse(widget).ok_or_else(|| Problem::not_found(format!("there is no widget {widget:?}")))?;
+    let window = match query.one("window")? {
+        None => None,
+        Some(name) => Some(live_window(name).ok_or_else(|| Problem::bad_request(window_names()))?),
+    };
+    let params = Params { lines: query.all("line"), window };
+    // A browser that comes again says where it was.
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(Position::parse);
+    let given = match (query.one("epoch")?, query.one("offset")?) {
+        (Some(epoch), Some(offset)) => Position::parse(&format!("{epoch}:{offset}")),
+        _ => None,
+    };
+    let counted = app.connections.enter(identity.user_id)?;
+    let wanted = events::Wanted { feed, params, tenant };
+    events::respond(app, identity, wanted, last.or(given).as_ref(), counted)
+}

@@ -1,0 +1,78 @@
+//! `GET /metrics/oee`: figures of lines, by window or period.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::caller::Asked;
+use super::{lines_of, needs_database};
+use crate::domain::production::figure::{Figure, Frame, Window};
+use crate::domain::production::sums::Sums;
+use crate::domain::time::Span;
+use crate::gateway::App;
+use crate::gateway::history::LineHistory;
+use crate::gateway::live::frame::{live_window, window_names};
+use crate::gateway::problem::Problem;
+
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    /// Of each line that has one, in the tenant's order.
+    figures: Vec<Figure>,
+    /// Of several lines.
+    total: Option<Figure>,
+}
+
+/// `GET /metrics/oee`
+pub async fn oee(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<Figures>, Problem> {
+    asked.query.only(&["line", "window", "from", "to"])?;
+    let lines = lines_of(&asked)?;
+    match (asked.query.one("window")?, asked.query.period()?) {
+        (Some(_), Some(_)) => Err(Problem::bad_request("window: not beside from and to")),
+        (Some("range"), None) => Err(Problem::bad_request("from and to: are missing, which a range needs")),
+        (name, None) => {
+            let window = match name {
+                None => Window::Shift,
+                Some(name) => live_window(name).ok_or_else(|| Problem::bad_request(window_names()))?,
+            };
+            of_window(&app, &asked, &lines, window).await.map(Json)
+        }
+        (None, Some(period)) => of_period(&app, &asked, &lines, period).await.map(Json),
+    }
+}
+
+/// What the topics said last: the same figure that boards show.
+async fn of_window(app: &App, asked: &Asked, lines: &[String], window: Window) -> Result<Figures, Problem> {
+    let board = app.hub.board(&asked.tenant.name);
+    let figures: Vec<Figure> = lines.iter().filter_map(|line| board.latest(line, window)).collect();
+    if figures.len() < 2 {
+        return Ok(Figures { figures, total: None });
+    }
+    let mut parts = Vec::with_capacity(figures.len());
+    for figure in &figures {
+        let Some(line) = figure.line.as_deref() else { continue };
+        let (frame, sums, _) = history(app, asked, line, Span::new(figure.from, figure.to)).await?;
+        parts.push((Frame { window, as_of: figure.as_of, ..frame }, sums));
+    }
+    Ok(Figures { total: Figure::total(&parts), figures })
+}
+
+async fn of_period(app: &App, asked: &Asked, lines: &[String], period: Span) -> Result<Figures, Problem> {
+    let mut figures = Vec::with_capacity(lines.len());
+    let mut parts = Vec::with_capacity(lines.len());
+    for line in lines {
+        let (frame, sums, figure) = history(app, asked, line, period).await?;
+        figures.push(figure);
+        parts.push((frame, sums));
+    }
+    let total = if parts.len() > 1 { Figure::total(&parts) } else { None };
+    Ok(Figures { figures, total })
+}
+
+async fn history(app: &App, asked: &Asked, line: &str, period: Span) -> Result<(Frame, Sums, Figure), Problem> {
+    let database = needs_database(app, &asked.tenant)?;
+    let facts = app.hub.board(&asked.tenant.name).facts(line);
+    let history = LineHistory::of(&database, line, facts.as_ref()).await.map_err(Problem::database)?;
+    history.figure(period).await.map_err(Problem::database)
+}

@@ -1,0 +1,146 @@
+//! HTTP: the routes, and what holds for all of them.
+
+pub mod aggregate;
+pub mod auth;
+pub mod caller;
+pub mod downtime;
+pub mod live;
+pub mod metrics;
+pub mod openapi;
+pub mod pages;
+pub mod production;
+pub mod query;
+pub mod registry;
+pub mod system;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::metrics::{counter, histogram};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use tower_http::compression::CompressionLayer;
+
+use self::caller::Asked;
+use super::App;
+use super::directory::Tenant;
+use super::problem::Problem;
+use crate::store::TenantDb;
+use crate::watch::metrics::{HTTP_REQUESTS, HTTP_SECONDS};
+
+/// The largest body taken.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// How long a request may take; live connections are none.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Nothing of other sites is loaded, nothing inline is run, nobody may frame the pages.
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
+    connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CSP),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
+];
+
+/// The paths under `/api/v1`, each with what it takes: also what the OpenAPI document is held against.
+fn api() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
+    vec![
+        ("/auth/login", post(auth::login)),
+        ("/auth/logout", post(auth::logout)),
+        ("/auth/refresh", post(auth::refresh)),
+        ("/auth/me", get(auth::me)),
+        ("/live", get(live::socket)),
+        ("/live/events", get(live::events)),
+        ("/live/ticket", post(live::ticket)),
+        ("/metrics/oee", get(metrics::oee)),
+        ("/downtime", get(downtime::list)),
+        ("/downtime/{downtime_id}", get(downtime::one).put(downtime::classify)),
+        ("/commands/{command_id}", get(downtime::command)),
+        ("/data/aggregate", get(aggregate::aggregate)),
+        ("/production/lines", get(production::list_lines)),
+        ("/production/lines/{line}", get(production::one_line)),
+        ("/production/lines/{line}/areas", get(production::areas_of_line)),
+        ("/production/areas", get(production::areas)),
+        ("/production/products", get(production::products)),
+        ("/production/products/{product_id}", get(production::one_product)),
+        ("/production/shifts", get(production::shifts)),
+        ("/production/reasons", get(production::reasons)),
+        ("/system/health", get(system::health)),
+        ("/system/version", get(system::version)),
+        ("/openapi.json", get(openapi::document)),
+    ]
+}
+
+/// Everything.
+pub fn router(app: Arc<App>) -> Router {
+    let mut routes = Router::new();
+    for (path, methods) in api() {
+        routes = routes.route(&format!("/api/v1{path}"), methods);
+    }
+    routes
+        .route("/api/docs", get(openapi::page))
+        .route("/registry/{*path}", get(registry::ask))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .fallback(pages::page)
+        .layer(from_fn_with_state(app.clone(), caller::refuse_foreign))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(CompressionLayer::new())
+        .layer(from_fn(guard))
+        .with_state(app)
+}
+
+/// Bounds, counts and dresses every request.
+async fn guard(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or("pages", MatchedPath::as_str).to_owned();
+    let is_api = request.uri().path().starts_with("/api/");
+    let mut response = match tokio::time::timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("the request took too long").into_response(),
+    };
+    if is_api && !is_told(&response) {
+        response = Problem::of_status(response.status()).into_response();
+    }
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_api {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    let status = response.status().as_str().to_owned();
+    counter!(HTTP_REQUESTS, "route" => route.clone(), "status" => status).increment(1);
+    histogram!(HTTP_SECONDS, "route" => route).record(started.elapsed());
+    response
+}
+
+/// Whether an answer is none of the framework's own errors, which are plain text.
+fn is_told(response: &Response) -> bool {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    !is_error || kind.is_some_and(|kind| kind.ends_with(b"json"))
+}
+
+/// The lines that a request is about, in the tenant's order: those named by `line`, else all one may see.
+fn lines_of(asked: &Asked) -> Result<Vec<String>, Problem> {
+    let chosen = asked.identity.choose(&asked.tenant, &asked.query.all("line"))?;
+    let visible = asked.identity.lines(&asked.tenant).map(|line| line.name.clone());
+    Ok(visible.filter(|line| chosen.as_ref().is_none_or(|chosen| chosen.contains(line))).collect())
+}
+
+/// The tenant's database.
+fn needs_database(app: &App, tenant: &Tenant) -> Result<Arc<TenantDb>, Problem> {
+    let away = || Problem::unavailable("the tenant's database cannot be asked at the moment");
+    app.directory.database(&tenant.name).ok_or_else(away)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The server's half of one connection, without the connection: what a client asked for and what it is owed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+
+use super::frame::{self, ClientFrame, Params, Position, Refused};
+use crate::domain::production::figure::Window;
+use crate::domain::time::Ms;
+use crate::gateway::directory::Tenant;
+use crate::gateway::hub::Feed;
+use crate::gateway::hub::board::Board;
+use crate::gateway::hub::view::{Lost, Op, Selection, View};
+use crate::gateway::problem::Problem;
+use crate::gateway::rights::Identity;
+
+/// Subscriptions of one connection.
+pub const MAX_SUBSCRIPTIONS: usize = 256;
+
+/// What one connection is subscribed to. A slow client costs this and nothing that grows with its backlog.
+pub struct Session {
+    identity: Identity,
+    board: Arc<Board>,
+    subscriptions: BTreeMap<u64, Subscription>,
+    /// Answers that wait to be written: at most one per frame of the client.
+    answers: VecDeque<Outgoing>,
+    /// The subscription that was served last: the others come first.
+    served: u64,
+}
+
+struct Subscription {
+    view: Arc<View>,
+    /// The client knows everything up to here.
+    position: u64,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Snapshot up to here.
+    Snapshot(u64),
+    /// Resumed, and not told so yet.
+    Resumed,
+    Live,
+}
+
+/// A frame to write.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub text: Utf8Bytes,
+    /// For the metric.
+    pub kind: &'static str,
+    /// Position that it takes its subscription to, for the ids of server-sent events.
+    pub position: Option<u64>,
+    /// When the broker took the oldest change in it.
+    pub published_at: Option<Ms>,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Nothing subscribed yet.
+    pub fn new(identity: Identity, board: Arc<Board>) -> Session {
+        Session { identity, board, subscriptions: BTreeMap::new(), answers: VecDeque::new(), served: 0 }
+    }
+
+    /// Takes a client's frame; `tenant` as it is now. What there is to answer comes out of [`Session::next`].
+    pub fn take(&mut self, text: &str, tenant: &Tenant, now: Ms) {
+        let taken = ClientFrame::parse(text).and_then(|frame| match frame {
+            ClientFrame::Ping => {
+                self.answer("pong", frame::pong(now));
+                Ok(())
+            }
+            ClientFrame::Unsubscribe { id } => {
+                self.subscriptions.remove(&id);
+                Ok(())
+            }
+            ClientFrame::Subscribe { id, feed, params, resume } => self
+                .subscribe(id, feed, &params, resume.as_ref(), tenant)
+                .map_err(|problem| Refused { id: Some(id), problem }),
+        });
+        if let Err(Refused { id, problem }) = taken {
+            self.answer("error", frame::error(id, &problem));
+        }
+    }
+
+    /// Subscribes; a snapshot follows, or the rest after `resume`, or `must_refetch`.
+    ///
+    /// # Errors
+    /// A line one may not see, an id in use, too many subscriptions.
+    pub fn subscribe(
+        &mut self,
+        id: u64,
+        feed: Feed,
+        params: &Params,
+        resume: Option<&Position>,
+        tenant: &Tenant,
+    ) -> Result<(), Problem> {
+        if self.subscriptions.contains_key(&id) {
+            return Err(Problem::conflict(format!("id {id} is subscribed already: unsubscribe first")));
+        }
+        if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
+            return Err(Problem::conflict(format!("a connection has at most {MAX_SUBSCRIPTIONS} subscriptions")));
+        }
+        let chosen = self.identity.choose(tenant, &params.lines)?;
+        let lines = chosen.or_else(|| self.identity.permissions.lines.clone()).map(Arc::new);
+        let window = params.window.filter(|_| feed == Feed::Oee).map(Window::as_str);
+        let view = self.board.view(&Selection { feed, lines, window });
+        let subscription = match resume {
+            None => {
+                let head = view.head();
+                Subscription { view, position: 0, phase: Phase::Snapshot(head) }
+            }
+            Some(at) => match view.resumes(&at.epoch, at.offset) {
+                Ok(()) => Subscription { view, position: at.offset, phase: Phase::Resumed },
+                Err(Lost(reason)) => {
+                    self.answer("must_refetch", frame::must_refetch(id, reason));
+                    return Ok(());
+                }
+            },
+        };
+        self.subscriptions.insert(id, subscription);
+        Ok(())
+    }
+
+    fn answer(&mut self, kind: &'static str, text: Utf8Bytes) {
+        self.answers.push_back(Outgoing { text, kind, position: None, published_at: None });
+    }
+
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// The next frame that the client is owed, of its subscriptions in turn; built now, so that it holds the latest.
+    pub fn next(&mut self, now: Ms) -> Option<Outgoing> {
+        if let Some(answer) = self.answers.pop_front() {
+            return Some(answer);
+        }
+        let owed = |(id, subscription): (&u64, &Subscription)| subscription.owed().then_some(*id);
+        let later = (std::ops::Bound::Excluded(self.served), std::ops::Bound::Unbounded);
+        let id = self
+            .subscriptions
+            .range(later)
+            .find_map(owed)
+            .or_else(|| self.subscriptions.range(..=self.served).find_map(owed))?;
+        self.served = id;
+        let subscription = self.subscriptions.get_mut(&id)?;
+        if let Err(Lost(reason)) = subscription.still_reached() {
+            self.subscriptions.remove(&id);
+            let text = frame::must_refetch(id, reason);
+            return Some(Outgoing { text, kind: "must_refetch", position: None, published_at: None });
+        }
+        Some(subscription.advance(id, now))
+    }
+
+    /// What each subscription's last change is, told or not.
+    pub fn heartbeat(&self, now: Ms) -> Utf8Bytes {
+        frame::heartbeat(self.subscriptions.iter().map(|(id, subscription)| (*id, subscription.head())), now)
+    }
+}
+
+// === impl Subscription ===
+
+impl Subscription {
+    /// A client that resumed may know an offset beyond the view's last change: that of a snapshot.
+    fn head(&self) -> u64 {
+        match self.phase {
+            Phase::Snapshot(until) => self.view.head().max(until),
+            Phase::Resumed | Phase::Live => self.view.head().max(self.position),
+        }
+    }
+
+    fn owed(&self) -> bool {
+        self.phase != Phase::Live || self.view.head() > self.position
+    }
+
+    /// A client can be so slow that removals it was not told of are forgotten meanwhile.
+    fn still_reached(&self) -> Result<(), Lost> {
+        match self.phase {
+            // What was removed before or during the snapshot is not in it, or in a piece that is told already.
+            Phase::Snapshot(_) if self.position == 0 => Ok(()),
+            _ => self.view.resumes(self.view.epoch(), self.position),
+        }
+    }
+
+    fn advance(&mut self, id: u64, now: Ms) -> Outgoing {
+        let (op, until) = match self.phase {
+            Phase::Snapshot(until) => (Op::Snapshot, until),
+            Phase::Resumed | Phase::Live => (Op::Change, self.view.head().max(self.position)),
+        };
+        let body = self.view.frame(op, self.position, until, now);
+        self.position = body.offset;
+        if op == Op::Change || !body.more {
+            self.phase = Phase::Live;
+        }
+        // A snapshot is no delay: what it tells may be old.
+        let published_at = body.published_at.filter(|_| op == Op::Change);
+        Outgoing { text: body.text(id), kind: op.as_str(), position: Some(body.offset), published_at }
+    }
+}

@@ -1,0 +1,176 @@
+//! The gateway: live boards, history, login and pages, over HTTP.
+//!
+//! | part | role |
+//! |---|---|
+//! | [`hub`] | what lines are at, in memory, fed by the topics |
+//! | [`live`] | the protocol `andon.v1` over websockets and server-sent events |
+//! | [`http`] | REST, pages, the registry's read calls |
+//! | [`account`] | users, sessions, tickets, limits |
+//! | [`directory`] | tenants and lines, cached |
+//! | [`feed`] | what keeps the two memories up to date |
+//!
+//! A gateway has nothing that another could not have as well: any number run side by side.
+
+pub mod account;
+pub mod clock;
+pub mod directory;
+pub mod feed;
+pub mod history;
+pub mod http;
+pub mod hub;
+pub mod live;
+pub mod problem;
+pub mod rights;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use parking_lot::RwLock;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::account::Accounts;
+use self::account::limit::Limit;
+use self::directory::Directory;
+use self::hub::Hub;
+use self::live::Connections;
+use self::live::ticket::Tickets;
+use self::rights::Identity;
+use crate::config::Config;
+use crate::kafka::schemas::SchemaIds;
+use crate::store::Store;
+use crate::watch::health::Health;
+
+/// Logins of a user, and failed ones from an address, per minute.
+const LOGINS_PER_MINUTE: u32 = 20;
+/// How long open requests and sockets have to end.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Why a gateway ends early. Follows "failed to serve: ".
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error("{address} cannot be listened on: {source}: choose another with ANDON_LISTEN")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("connections cannot be taken: {0}")]
+    Accept(std::io::Error),
+}
+
+/// What all requests share.
+pub struct App {
+    pub hub: Hub,
+    pub directory: Directory,
+    pub accounts: Accounts,
+    pub tickets: Tickets,
+    pub logins: Limit<String>,
+    pub connections: Arc<Connections>,
+    pub health: Health,
+    /// What schema ids in records mean.
+    pub ids: Arc<SchemaIds>,
+    /// Origins of other sites that may connect.
+    pub origins: Vec<String>,
+    pub secure_cookies: bool,
+    /// Done when the process is to end.
+    pub shutdown: CancellationToken,
+    store: RwLock<Option<Arc<Store>>>,
+    is_tailing: AtomicBool,
+}
+
+// === impl App ===
+
+impl App {
+    /// Nothing known yet.
+    pub fn new(config: &Config, ids: Arc<SchemaIds>, health: Health, shutdown: CancellationToken) -> App {
+        App {
+            hub: Hub::new(),
+            directory: Directory::default(),
+            accounts: Accounts::new(Duration::from_secs(60 * u64::from(config.gateway.session_idle_minutes))),
+            tickets: Tickets::default(),
+            logins: Limit::new(LOGINS_PER_MINUTE, Duration::from_secs(60)),
+            connections: Arc::default(),
+            health,
+            ids,
+            origins: config.gateway.origins.clone(),
+            secure_cookies: config.gateway.secure_cookies,
+            shutdown,
+            store: RwLock::default(),
+            is_tailing: AtomicBool::new(false),
+        }
+    }
+
+    /// The databases, once they were reached.
+    pub fn store(&self) -> Option<Arc<Store>> {
+        self.store.read().clone()
+    }
+
+    fn set_store(&self, store: Arc<Store>) {
+        *self.store.write() = Some(store);
+    }
+
+    /// Whether the topics were read up to their ends once.
+    fn is_tailing(&self) -> bool {
+        self.is_tailing.load(Ordering::Relaxed)
+    }
+
+    fn set_tailing(&self) {
+        self.is_tailing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the session behind a live connection goes on.
+    pub async fn still_holds(&self, identity: &Identity) -> bool {
+        self.accounts.still_holds(self.store().as_ref(), identity).await
+    }
+}
+
+/// Serves until `shutdown`, then lets requests end and tells sockets to come again. Starts at once: `health` says
+/// while Kafka or the database are away, and both are tried again until they are there.
+pub async fn run(
+    config: Arc<Config>,
+    ids: Arc<SchemaIds>,
+    health: Health,
+    shutdown: CancellationToken,
+) -> Result<(), GatewayError> {
+    health.expect(&[feed::DATABASE, feed::TOPICS]);
+    let address = config.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| GatewayError::Listen { address, source })?;
+    tracing::info!(%address, "gateway listens");
+    let app = Arc::new(App::new(&config, ids, health, shutdown.clone()));
+    let database = tokio::spawn(feed::follow_database(app.clone(), config.clone()));
+    let topics = tokio::spawn(feed::follow_topics(app.clone(), config));
+    let served = serve(listener, app.clone()).await;
+    // Without a server there is nobody to keep up to date for.
+    shutdown.cancel();
+    let _ = tokio::join!(database, topics);
+    served
+}
+
+/// Serves an app that is fed elsewhere.
+pub async fn serve(listener: TcpListener, app: Arc<App>) -> Result<(), GatewayError> {
+    // Frames are small and must not wait for more.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection waits for more before it sends");
+        }
+    });
+    let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let shutdown = app.shutdown.clone();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let drained = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    let served = tokio::select! {
+        served = serving.into_future() => served.map_err(GatewayError::Accept),
+        () = drained => {
+            tracing::warn!("requests were cut off: they did not end in time");
+            Ok(())
+        }
+    };
+    // Sockets are no requests any more; each is told and given a moment.
+    if tokio::time::timeout(DRAIN, app.connections.none()).await.is_err() {
+        tracing::warn!("sockets were cut off: they did not end in time");
+    }
+    served
+}
