@@ -3,6 +3,7 @@
 //! Start with `ARCHITECTURE.md`. Data goes one way: `kafka` → `engine` (around the pure `domain`) → `store` and
 //! topics → `gateway`.
 
+pub mod bench;
 pub mod config;
 pub mod domain;
 pub mod engine;

@@ -1,0 +1,7 @@
+//! Benches: what `ARCHITECTURE.md` says of speed, measured by anybody with `andon bench NAME`.
+
+pub mod core;
+pub mod load;
+pub mod pipeline;
+pub mod site;
+pub mod usage;
