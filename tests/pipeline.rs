@@ -10,5 +10,6 @@ mod pipeline {
     mod kafka_support;
     mod kafka_tail;
     mod kafka_topics;
+    mod replay;
     mod store;
 }
