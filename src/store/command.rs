@@ -44,6 +44,9 @@ pub enum CommandBody {
     AcceptHole { next_offset: i64 },
     /// The database went back in time: take it forward again from Kafka, under a new incarnation.
     Forward,
+    /// Of a kind, or with a payload, that this binary does not know: to be refused, so that it holds up nothing.
+    #[serde(skip)]
+    Unreadable { problem: String },
 }
 
 /// A command to submit.
@@ -90,6 +93,7 @@ impl CommandBody {
             CommandBody::Version { .. } => "version",
             CommandBody::AcceptHole { .. } => "accept_hole",
             CommandBody::Forward => "forward",
+            CommandBody::Unreadable { .. } => "unreadable",
         }
     }
 }
@@ -103,7 +107,8 @@ fn command(row: &MySqlRow) -> Result<Command> {
         id: row.try_get(0)?,
         idempotency_key: row.try_get(1)?,
         line: row.try_get(2)?,
-        body: read(&row.try_get::<String, _>(3)?)?,
+        body: serde_json::from_str(&row.try_get::<String, _>(3)?)
+            .unwrap_or_else(|error| CommandBody::Unreadable { problem: error.to_string() }),
         author: row.try_get(4)?,
         created_at: row.try_get(5)?,
     })

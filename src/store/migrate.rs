@@ -1,7 +1,8 @@
 //! Numbered SQL files, applied in order, each once.
 //!
 //! MySQL commits every change of a table by itself, so a migration that is cut short stays half done: every statement
-//! of one can be run again, and it is recorded only when the whole of it is through. `schema_migration` holds what was
+//! of one can be run again, and it is recorded only when the whole of it is through; a change of an existing table is a
+//! migration of its own, and the server's word that it is so already means that it is through. `schema_migration` holds what was
 //! applied per scope: the database itself (empty), or one line's own tables (`line:<name>`).
 
 use sha2::{Digest, Sha256};
@@ -9,11 +10,14 @@ use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, Row};
 
 use super::address::{Address, SESSION};
-use super::error::{Result, StoreError};
+use super::error::{Result, StoreError, server_code};
 use super::name::LineName;
 
 /// How long one migrator waits for another.
 const LOCK_SECONDS: u32 = 120;
+
+/// Column exists, key exists, column or key is gone.
+const IS_SO_ALREADY: [u16; 3] = [1060, 1061, 1091];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
     scope      VARCHAR(64)  CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -37,7 +41,7 @@ macro_rules! migrations {
 }
 
 const GLOBAL: &[Migration] = migrations!["global/0001_identity", "global/0002_dashboards"];
-const TENANT: &[Migration] = migrations!["tenant/0001_plant", "tenant/0002_pipeline"];
+const TENANT: &[Migration] = migrations!["tenant/0001_plant", "tenant/0002_pipeline", "tenant/0003_input_kinds"];
 const LINE: &[Migration] = migrations!["tenant/line/0001_tables"];
 
 /// Brings the global database up to date, making it when it is missing.
@@ -139,7 +143,11 @@ async fn run(
 
     let mut applied = Vec::new();
     for (version, migration) in (1..).zip(migrations).skip(done as usize) {
-        sqlx::raw_sql(AssertSqlSafe(render(migration.sql))).execute(&mut *connection).await?;
+        if let Err(error) = sqlx::raw_sql(AssertSqlSafe(render(migration.sql))).execute(&mut *connection).await
+            && !server_code(&error).is_some_and(|code| IS_SO_ALREADY.contains(&code))
+        {
+            return Err(error.into());
+        }
         sqlx::query(
             "INSERT INTO schema_migration (scope, version, name, checksum, applied_at)
              VALUES (?, ?, ?, ?, UTC_TIMESTAMP(3))",

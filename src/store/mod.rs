@@ -7,6 +7,8 @@
 
 pub mod account;
 mod address;
+mod audit;
+pub mod bench;
 mod checkpoint;
 mod command;
 mod commit;
@@ -27,6 +29,7 @@ use sqlx::mysql::{MySqlConnection, MySqlPool, MySqlPoolOptions};
 use sqlx::{Executor, Row};
 
 pub use self::address::Address;
+pub use self::audit::{AuditEntry, QueryEntry};
 pub use self::checkpoint::{Checkpoint, OutboxBatch};
 pub use self::command::{Command, CommandBody, CommandOutcome, NewCommand};
 pub use self::commit::{CommitError, LineCommit};

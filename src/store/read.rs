@@ -9,8 +9,8 @@ use super::name::LineName;
 use super::stamp::{ms_of, stamp};
 use super::tenant::TenantDb;
 use crate::domain::production::changes::{MinuteRow, PieceCount, ShiftRecord};
-use crate::domain::production::detection::Detection;
-use crate::domain::production::input::LineInput;
+use crate::domain::production::detection::{CameraStatus, Detection};
+use crate::domain::production::input::{Classification, LineInput};
 use crate::domain::production::stop::{Stop, StopStatus};
 use crate::domain::time::{Ms, Span};
 
@@ -134,6 +134,54 @@ impl TenantDb {
             .collect()
     }
 
+    /// Classifications whose covered interval overlaps the span, in the order given.
+    pub async fn classifications(&self, line: &str, span: Span) -> Result<Vec<Classification>> {
+        let line = LineName::new(line)?;
+        let payloads: Vec<String> = sqlx::query_scalar(
+            "SELECT payload FROM line_input WHERE line = ? AND kind = 'classification' AND at < ? ORDER BY seq",
+        )
+        .bind(line.as_str())
+        .bind(stamp(span.to))
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found = Vec::new();
+        for payload in payloads {
+            if let LineInput::Classification(words) = from_json("line_input", &payload)?
+                && words.to > span.from
+            {
+                found.push(words);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Which of these camera statuses are stored, by their identity (camera, time, status); in no order.
+    pub async fn known_statuses(&self, line: &str, statuses: &[CameraStatus]) -> Result<Vec<CameraStatus>> {
+        let line = LineName::new(line)?;
+        let mut found = Vec::new();
+        for chunk in statuses.chunks(KNOWN_AT_ONCE) {
+            let Some(last) = chunk.last() else { continue };
+            let sql = format!(
+                "SELECT payload FROM line_input WHERE line = ? AND kind = 'camera_status' AND at IN ({})",
+                vec!["?"; KNOWN_AT_ONCE].join(", ")
+            );
+            let mut query = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).bind(line.as_str());
+            for status in chunk.iter().chain(std::iter::repeat_n(last, KNOWN_AT_ONCE - chunk.len())) {
+                query = query.bind(stamp(status.at));
+            }
+            for payload in query.fetch_all(&self.pool).await? {
+                let LineInput::CameraStatus { status, .. } = from_json("line_input", &payload)? else { continue };
+                let is_same = |asked: &CameraStatus| {
+                    (asked.camera_id, asked.at, asked.status) == (status.camera_id, status.at, status.status)
+                };
+                if chunk.iter().any(is_same) {
+                    found.push(status);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Minutes that begin in the span, in order; those without a row never had anything.
     pub async fn minutes(&self, line: &str, span: Span) -> Result<Vec<MinuteRow>> {
         let line = self.line(line).await?;
@@ -184,6 +232,11 @@ impl TenantDb {
             .bind(stamp(span.from))
             .bind(limit);
         query.fetch_all(&self.pool).await?.iter().map(|row| stop(&line, row)).collect()
+    }
+
+    /// The stop that contains the instant, if any does; retracted ones do not.
+    pub async fn stop_around(&self, line: &str, at: Ms) -> Result<Option<Stop>> {
+        Ok(self.stops(line, Span::new(at, at + 1), None, 1).await?.pop())
     }
 
     /// The stop of that id, `{line}:{start}`, retracted ones included.

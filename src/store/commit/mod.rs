@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::connection::Connections;
 use self::connection::Session;
+pub(super) use self::rows::format as format_rows;
 pub(super) use self::statements::{SUMS_COLUMNS, sums_of};
 use super::command::CommandOutcome;
 use super::error::StoreError;
@@ -135,6 +136,22 @@ impl TenantDb {
         };
         self.commits.give_back(session);
         Err(error)
+    }
+}
+
+impl TenantDb {
+    /// Rows by themselves, in one statement and a transaction of their own: what the commit is measured against.
+    pub(super) async fn load_rows(
+        &self,
+        line: &LineName,
+        chunks: Vec<bytes::Bytes>,
+        sent: usize,
+    ) -> Result<(), CommitError> {
+        let mut session = self.commits.begin().await?;
+        rows::load_chunks(&mut session, line, chunks, sent).await?;
+        session.commit().await?;
+        self.commits.give_back(session);
+        Ok(())
     }
 }
 

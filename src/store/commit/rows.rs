@@ -46,10 +46,12 @@ async fn insert(session: &mut Session, line: &LineName, rows: &[(Detection, bool
     Ok(())
 }
 
-/// `LOCAL` means `IGNORE`: a row that is there already, or has no partition, or does not fit its columns, is passed
-/// over with a warning. None may be.
 async fn load(session: &mut Session, line: &LineName, detections: &[(Detection, bool)]) -> Result<(), CommitError> {
-    let table = line.detections();
+    load_chunks(session, line, format(detections), detections.len()).await
+}
+
+/// The file that LOAD DATA reads, in pieces.
+pub(in crate::store) fn format(detections: &[(Detection, bool)]) -> Vec<Bytes> {
     let mut writer = RowWriter::load();
     let mut chunks = Vec::with_capacity(detections.len() * 64 / CHUNK + 1);
     let mut chunk = Vec::with_capacity(CHUNK);
@@ -60,10 +62,21 @@ async fn load(session: &mut Session, line: &LineName, detections: &[(Detection, 
         }
     }
     chunks.push(Bytes::from(chunk));
+    chunks
+}
+
+/// Streams `sent` rows to the server. `LOCAL` means `IGNORE`: a row that is there already, or has no partition, or
+/// does not fit its columns, is passed over with a warning. None may be.
+pub(super) async fn load_chunks(
+    session: &mut Session,
+    line: &LineName,
+    chunks: Vec<Bytes>,
+    sent: usize,
+) -> Result<(), CommitError> {
+    let table = line.detections();
     let sql = format!("LOAD DATA LOCAL INFILE 'rows' INTO TABLE `{table}` CHARACTER SET binary ({COLUMNS})");
     let done = session.load(sql.as_bytes(), chunks).await?;
-    let sent = detections.len() as u64;
-    if done.affected != sent || done.warnings != 0 {
+    if done.affected != sent as u64 || done.warnings != 0 {
         let problem = format!(
             "{table}: of {sent} new detections the server took {} with {} warnings: rows are there that the line's \
              checkpoint does not know of",

@@ -134,7 +134,7 @@ impl TenantDb {
         author: &str,
         dry_run: bool,
     ) -> Result<Vec<String>> {
-        if !(dry_run && !self.is_migrated().await?) {
+        if !dry_run || self.is_migrated().await? {
             self.refresh().await?;
         }
         let previous = self.specs.versions.lock().as_ref().and_then(|versions| versions.last().cloned());

@@ -4,6 +4,7 @@ mod commit;
 mod migrate;
 mod partitions;
 mod read;
+mod speed;
 
 use std::sync::Arc;
 

@@ -1,15 +1,24 @@
 //! Reads that are more than a table's rows.
 
 use andon::domain::production::changes::{Changes, ShiftRecord, StopChange};
+use andon::domain::production::detection::{CameraStatus, Health};
 use andon::domain::production::figure::{Figure, Frame, Window};
+use andon::domain::production::input::{Classification, LineInput};
 use andon::domain::production::stop::{Stop, StopStatus, downtime_id};
 use andon::domain::production::sums::Sums;
-use andon::domain::time::{Ms, Span};
+use andon::domain::time::{FOREVER, Ms, Span};
+use andon::store::{AuditEntry, CommandBody, NewCommand, QueryEntry};
 
 use super::{NEW_YEAR, Plant, on_both};
 use crate::support::Site;
 
-on_both!(stops_are_those_that_overlap_the_span, a_closed_shift_is_kept_to_the_last_digit);
+on_both!(
+    stops_are_those_that_overlap_the_span,
+    a_closed_shift_is_kept_to_the_last_digit,
+    words_and_statuses_are_found_again,
+    a_command_that_cannot_be_read_holds_up_no_other,
+    what_happened_is_noted,
+);
 
 const HOUR: Ms = 3_600_000;
 
@@ -109,4 +118,76 @@ async fn a_closed_shift_is_kept_to_the_last_digit(site: Site) {
     // A record is never written over.
     let changes = Changes { shift_records: vec![record(2)], ..Changes::default() };
     plant.db.commit(&[owner.commit(&changes)]).await.unwrap_err();
+}
+
+async fn words_and_statuses_are_found_again(site: Site) {
+    let plant = Plant::new(site).await;
+    let owner = plant.take_over("l1").await;
+    let words = |from: Ms, to: Ms| Classification {
+        from: NEW_YEAR + from,
+        to: if to == Ms::MAX { FOREVER } else { NEW_YEAR + to },
+        until_exit_after: None,
+        reason_code: Some("jam".to_owned()),
+        comment: None,
+        author: "ana".to_owned(),
+    };
+    let status = |camera_id, at: Ms, status| CameraStatus { camera_id, at: NEW_YEAR + at, status, reason: None };
+    let stored = status(11, 5, Health::Offline);
+    let inputs = vec![
+        LineInput::Classification(words(100, 200)),
+        LineInput::CameraStatus { status: stored.clone(), late: false },
+        LineInput::Classification(words(0, 10)),
+        LineInput::Classification(words(50, Ms::MAX)),
+    ];
+    let changes = Changes { inputs, ..Changes::default() };
+    plant.db.commit(&[owner.commit(&changes)]).await.unwrap();
+    let found = plant.db.classifications("l1", Span::new(NEW_YEAR + 10, NEW_YEAR + 101)).await.unwrap();
+    assert_eq!(found, [words(100, 200), words(50, Ms::MAX)]);
+    assert!(plant.db.classifications("l2", Span::new(0, FOREVER)).await.unwrap().is_empty());
+    let asked =
+        [status(11, 5, Health::Online), status(12, 5, Health::Offline), stored.clone(), status(11, 6, Health::Offline)];
+    assert_eq!(plant.db.known_statuses("l1", &asked).await.unwrap(), [stored]);
+    assert!(plant.db.known_statuses("l1", &asked[..2]).await.unwrap().is_empty());
+}
+
+async fn a_command_that_cannot_be_read_holds_up_no_other(site: Site) {
+    let plant = Plant::new(site).await;
+    let sql = "INSERT INTO command (idempotency_key, line, kind, payload, author, created_at)
+               VALUES ('x', 'l1', 'future', '{\"kind\":\"future\"}', 'ana', UTC_TIMESTAMP(3))";
+    sqlx::raw_sql(sql).execute(&mut plant.connection().await).await.unwrap();
+    let split = NewCommand {
+        idempotency_key: "y".to_owned(),
+        line: "l1".to_owned(),
+        body: CommandBody::Split { at: NEW_YEAR },
+        author: "ana".to_owned(),
+    };
+    plant.db.submit(&split).await.unwrap();
+    let bodies: Vec<CommandBody> = plant.db.pending().await.unwrap().into_iter().map(|c| c.body).collect();
+    assert!(matches!(&bodies[..], [CommandBody::Unreadable { .. }, known] if *known == split.body), "{bodies:?}");
+}
+
+async fn what_happened_is_noted(site: Site) {
+    let plant = Plant::new(site).await;
+    let details = serde_json::json!({"path": "/x", "why": "rights'"});
+    let entry =
+        AuditEntry { username: Some("ana"), action: "denied", details: Some(&details), ..AuditEntry::default() };
+    plant.store.audit(&entry).await.unwrap();
+    let query = QueryEntry {
+        tenant_id: Some(1),
+        user_id: None,
+        request: "/api/v1/metrics/oee?line=l1",
+        line: Some("l1"),
+        span: Some(Span::new(NEW_YEAR, NEW_YEAR + HOUR)),
+        interval: Some("hour"),
+        duration_ms: 12,
+    };
+    plant.store.record_query(&query).await.unwrap();
+    use sqlx::Connection;
+    let mut global = sqlx::MySqlConnection::connect(&plant.site.global_url()).await.unwrap();
+    let stored: String =
+        sqlx::query_scalar("SELECT CAST(details AS CHAR) FROM audit_log").fetch_one(&mut global).await.unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&stored).unwrap(), details);
+    let ends: String =
+        sqlx::query_scalar("SELECT CAST(end_date AS CHAR) FROM user_query").fetch_one(&mut global).await.unwrap();
+    assert_eq!(ends, "2026-01-01 01:00:00.000");
 }
