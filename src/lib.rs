@@ -9,6 +9,7 @@ pub mod domain;
 pub mod engine;
 pub mod gateway;
 pub mod kafka;
+pub mod plant;
 pub mod store;
 pub mod watch;
 
