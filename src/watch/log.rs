@@ -3,6 +3,8 @@
 //! Nothing secret or personal is logged: addresses of servers go through [`crate::config::SecretUrl`], users appear by
 //! their number.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -39,7 +41,7 @@ pub enum LogError {
 /// `andon=debug,info`.
 pub fn init(filter: &str, shape: Shape) -> Result<LogControl, LogError> {
     let (filter, control) = reload::Layer::new(parse(filter)?);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let lines: Box<dyn Layer<_> + Send + Sync> = match shape {
         Shape::Text => lines.compact().boxed(),
         Shape::Json => lines.json().flatten_event(true).boxed(),
