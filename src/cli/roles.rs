@@ -1,0 +1,167 @@
+//! `andon process`: start the roles, wait to be asked to end, drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use andon::config::Config;
+use andon::engine;
+use andon::kafka::schemas::SchemaIds;
+use andon::store::{Store, StoreError};
+use andon::watch::admin::{self, Admin};
+use andon::watch::health::Health;
+use andon::watch::metrics;
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, servers};
+
+/// How long the roles have to finish what is in hand.
+const GRACE: Duration = Duration::from_secs(10);
+/// Between tries to reach a server.
+const RETRY: Duration = Duration::from_secs(1);
+/// Names of what `/ready` waits for.
+const DATABASE: &str = "database";
+const REGISTRY: &str = "schema registry";
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Leave the databases' tables as they are.
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+/// What the roles of a process share.
+#[derive(Clone)]
+struct Shared {
+    config: Arc<Config>,
+    migrates: bool,
+    health: Health,
+    stop: CancellationToken,
+}
+
+pub async fn run(context: Context, args: Args) -> anyhow::Result<()> {
+    let config = context.config.clone();
+    // Told before anything starts: a server that is named wrongly never comes.
+    let settings = servers::kafka(&config)?;
+    config.database_url().context("failed to find the database")?;
+    let metrics = metrics::install().context("failed to set up the metrics")?;
+    let stop = servers::asked_to_end()?;
+    let health = Health::new();
+    health.expect(&[DATABASE]);
+    let address = config.admin_listen;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("failed to listen on {address} for the admin port: choose another with ANDON_ADMIN_LISTEN")
+    })?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %address, "andon starts");
+    let watched = CancellationToken::new();
+    let admin = Admin { health: health.clone(), metrics, log: context.log };
+    let admin = tokio::spawn(admin::serve(listener, admin, watched.clone().cancelled_owned()));
+
+    let shared = Shared { migrates: !args.no_migrate && !config.no_migrate, config, health, stop: stop.clone() };
+    let mut running = JoinSet::new();
+    if let Some(ids) = shared.ids().await {
+        running.spawn(async move {
+            let Some(store) = shared.database().await? else { return Ok(()) };
+            let engine = engine::run(&shared.config, settings, store, ids, shared.health, shared.stop);
+            engine.await.context("failed to process")
+        });
+    }
+    let ended = drain(running, stop).await;
+    watched.cancel();
+    let _ = tokio::time::timeout(RETRY, admin).await;
+    tracing::info!("andon ends");
+    ended
+}
+
+/// Waits until the process is asked to end or a role ends by itself, which ends the others; then for all of them.
+async fn drain(mut running: JoinSet<anyhow::Result<()>>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    let mut keep = |joined: Result<anyhow::Result<()>, tokio::task::JoinError>| {
+        let ended = joined.context("failed in a part of the program").flatten();
+        if outcome.is_ok() {
+            outcome = ended;
+        } else if let Err(error) = ended {
+            tracing::error!("{error:#}");
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => tracing::info!("asked to end: finishing what is in hand"),
+        Some(joined) = running.join_next() => keep(joined),
+    }
+    stop.cancel();
+    let all = async {
+        while let Some(joined) = running.join_next().await {
+            keep(joined);
+        }
+    };
+    if tokio::time::timeout(GRACE, all).await.is_err() {
+        tracing::warn!(seconds = GRACE.as_secs(), "what was in hand did not end in time: it will be done again");
+    }
+    outcome
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// The ids of the schemas; waits for a registry that is away. None: asked to end meanwhile.
+    async fn ids(&self) -> Option<Arc<SchemaIds>> {
+        if self.config.schema_registry_url.is_some() {
+            self.health.expect(&[REGISTRY]);
+        }
+        loop {
+            match servers::ids(&self.config).await {
+                Ok(ids) => {
+                    if self.config.schema_registry_url.is_some() {
+                        self.health.set(REGISTRY, Ok::<(), String>(()));
+                    }
+                    return Some(Arc::new(ids));
+                }
+                Err(error) => self.health.set(REGISTRY, Err(format!("{error:#}"))),
+            }
+            self.pause().await?;
+        }
+    }
+
+    /// The databases, reached and up to date; waits while they are away. None: asked to end meanwhile.
+    async fn database(&self) -> anyhow::Result<Option<Arc<Store>>> {
+        loop {
+            match self.try_database().await {
+                Ok(store) => {
+                    self.health.set(DATABASE, Ok::<(), String>(()));
+                    return Ok(Some(store));
+                }
+                Err(error) if error.is_transient() => self.health.set(DATABASE, Err(error)),
+                Err(error) => return Err(error).context("failed to open the database"),
+            }
+            if self.pause().await.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn try_database(&self) -> Result<Arc<Store>, StoreError> {
+        let url = self.config.database.url.as_ref().map_or("", |url| url.expose());
+        let store = Store::connect_with(url, self.config.database.pool).await?;
+        if self.migrates {
+            let migrated = store.migrate().await?;
+            for name in migrated.applied {
+                tracing::info!(migration = name, "database brought up to date");
+            }
+            // A tenant whose database is away holds up nobody else.
+            for (tenant, error) in migrated.failed {
+                tracing::error!(tenant, %error, "failed to bring the tenant's database up to date");
+            }
+        }
+        Ok(Arc::new(store))
+    }
+
+    /// A moment until the next try; none when asked to end.
+    async fn pause(&self) -> Option<()> {
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            () = tokio::time::sleep(RETRY) => Some(()),
+        }
+    }
+}
