@@ -321,6 +321,21 @@ impl Lines {
         self.owned.get_mut(topic).map(|reading| (topic, reading))
     }
 
+    /// Of lines that are being taken away, those that the owner has heard of. Lines given and taken within one poll
+    /// are not heard of at all: told afterwards, the owner would take over what has another owner by then.
+    fn known_to_owner(&mut self, named: &[(String, i32)]) -> Vec<String> {
+        let mut told: Vec<String> =
+            named.iter().filter(|(t, p)| *p == 0 && self.owned.contains_key(t)).map(|(t, _)| t.clone()).collect();
+        for event in &mut self.news {
+            if let Event::Assigned(fresh) = event {
+                told.retain(|topic| !fresh.contains(topic));
+                fresh.retain(|topic| !named.iter().any(|(taken, _)| taken == topic));
+            }
+        }
+        self.news.retain(|event| !matches!(event, Event::Assigned(topics) if topics.is_empty()));
+        told
+    }
+
     fn not_a_message(&mut self, taken: Taken<'_>, on: &mut dyn FnMut(Event<'_>)) {
         let Some(topic) = taken.topic() else {
             on(Event::Error(ConsumerError::Passing(taken.reason())));
@@ -401,23 +416,20 @@ impl Shared {
     /// Lets the owner finish, then gives back. Only started lines are assigned as librdkafka sees it.
     fn revoked(&self, client: ClientRef<'_>, named: &[(String, i32)]) {
         let lost = client.assignment_lost();
-        let topics: Vec<String> = {
-            let lines = self.lines.lock();
-            named.iter().filter(|(t, p)| *p == 0 && lines.owned.contains_key(t)).map(|(t, _)| t.clone()).collect()
-        };
-        if !topics.is_empty() {
-            (self.revocation)(&topics, lost);
+        let told = self.lines.lock().known_to_owner(named);
+        if !told.is_empty() {
+            (self.revocation)(&told, lost);
         }
         let mut lines = self.lines.lock();
-        let started: Vec<String> = topics.iter().filter(|topic| lines.is_read(topic)).cloned().collect();
-        for topic in &topics {
+        let started: Vec<String> = told.iter().filter(|topic| lines.is_read(topic)).cloned().collect();
+        for (topic, _) in named {
             lines.owned.remove(topic);
         }
         if let Err(cause) = client.incremental_unassign(&partitions(&started)) {
             lines.news.push(Event::Error(ConsumerError::Call { doing: "giving lines back", cause }));
         }
-        if !topics.is_empty() {
-            lines.news.push(Event::Revoked(topics));
+        if !told.is_empty() {
+            lines.news.push(Event::Revoked(told));
         }
     }
 }
@@ -425,5 +437,38 @@ impl Shared {
 fn call(doing: &'static str) -> impl FnOnce(NativeError) -> ConsumerError {
     move |cause| {
         if cause.fatal { ConsumerError::Fatal(cause.message) } else { ConsumerError::Call { doing, cause } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(owned: &[&str]) -> Lines {
+        Lines { owned: owned.iter().map(|topic| (topic.to_string(), Reading::Waiting)).collect(), news: Vec::new() }
+    }
+
+    fn assigned(lines: &Lines) -> Vec<&str> {
+        let of = |event: &'_ Event<'static>| if let Event::Assigned(topics) = event { topics.clone() } else { vec![] };
+        let known = |topic: &String| lines.owned.get_key_value(topic).map(|(topic, _)| topic.as_str());
+        lines.news.iter().flat_map(of).filter_map(|topic| known(&topic)).collect()
+    }
+
+    #[test]
+    fn a_line_given_and_taken_within_a_poll_is_not_heard_of() {
+        let mut lines = lines(&["old", "fresh", "kept"]);
+        lines.news.push(Event::Assigned(vec!["fresh".to_owned(), "kept".to_owned()]));
+        let named = [("old".to_owned(), 0), ("fresh".to_owned(), 0), ("foreign".to_owned(), 0), ("old".to_owned(), 1)];
+        assert_eq!(lines.known_to_owner(&named), ["old"]);
+        assert_eq!(assigned(&lines), ["kept"]);
+        assert_eq!(lines.known_to_owner(&[("kept".to_owned(), 0)]), Vec::<String>::new());
+        assert!(lines.news.is_empty(), "an assignment of nothing is no news");
+    }
+
+    #[test]
+    fn nothing_below_the_place_and_nothing_twice() {
+        assert!(!Reading::Waiting.admits(0));
+        assert!(!Reading::From(5).admits(4));
+        assert!(Reading::From(5).admits(5) && Reading::From(5).admits(9));
     }
 }
