@@ -149,7 +149,8 @@ impl BenchSite {
 
 /// The file of a bench's tenant: three areas, stops over 60 s, micro-stops over 10 s, 10 min of lateness.
 fn file(tenant: &str, lines: &[&str]) -> String {
-    let mut text = format!("[tenant]\nname = \"{tenant}\"\ncompany = \"Bench\"\ntime_zone = \"UTC\"\nlocale = \"en\"\n");
+    let mut text =
+        format!("[tenant]\nname = \"{tenant}\"\ncompany = \"Bench\"\ntime_zone = \"UTC\"\nlocale = \"en\"\n");
     for id in 1..=3 {
         let rate = 50 - 5 * id;
         text += &format!("[[product]]\nid = {id}\ncode = \"P{id}\"\nname = \"P{id}\"\nproduction_std = {rate}.0\n");

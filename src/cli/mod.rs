@@ -1,5 +1,6 @@
 //! The command line: one file per command, and beside them what several share.
 
+mod bench;
 mod config;
 pub mod failure;
 mod migrate;
@@ -12,6 +13,7 @@ mod servers;
 mod simulate;
 mod tenant;
 mod topics;
+mod user;
 mod when;
 
 use std::path::PathBuf;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 use andon::config::Config;
 use andon::watch::log::LogControl;
 use clap::{Parser, Subcommand};
+
+use self::roles::Roles;
 
 /// Streaming stops, OEE and live boards from what cameras see on factory lines.
 ///
@@ -43,13 +47,20 @@ pub struct Context {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Every role in one process.
+    Serve(roles::Args),
     /// The role that owns lines: detections in, stops and figures out.
     Process(roles::Args),
+    /// The role that browsers and integrators talk to.
+    Gateway(roles::Args),
     /// Create or upgrade the global database and every tenant's.
     Migrate(migrate::Args),
     /// Tenants and their files.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// People and what they may do.
+    #[command(subcommand)]
+    User(user::Command),
     /// Andon's topics in Kafka.
     #[command(subcommand)]
     Topics(topics::Command),
@@ -59,6 +70,9 @@ pub enum Command {
     Replay(replay::Args),
     /// Stops and figures from the stored inputs alone; changes nothing.
     Recompute(recompute::Args),
+    /// The performance figures of ARCHITECTURE.md.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// The process configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -69,7 +83,11 @@ pub enum Command {
 impl Command {
     pub async fn run(self, context: Context) -> anyhow::Result<()> {
         match self {
-            Command::Process(args) => roles::run(context, args).await,
+            Command::Serve(args) => roles::run(context, args, Roles::ALL).await,
+            Command::Process(args) => roles::run(context, args, Roles::PROCESS).await,
+            Command::Gateway(args) => roles::run(context, args, Roles::GATEWAY).await,
+            Command::User(command) => user::run(&context, command).await,
+            Command::Bench(command) => bench::run(&context, command).await,
             Command::Migrate(args) => migrate::run(&context, args).await,
             Command::Tenant(command) => tenant::run(&context, command).await,
             Command::Topics(command) => topics::run(&context, command).await,

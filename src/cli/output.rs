@@ -41,6 +41,16 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Objects of figures, one fact a line, or as JSON.
+pub fn facts(format: Format, values: &serde_json::Value) -> anyhow::Result<()> {
+    let objects = values.as_array().into_iter().flatten().filter_map(serde_json::Value::as_object);
+    let rows = objects.flatten().map(|(name, value)| match value.as_f64() {
+        Some(number) if value.is_f64() => vec![name.clone(), format!("{number:.2}")],
+        _ => vec![name.clone(), value.to_string()],
+    });
+    print(format, values, &["figure", "value"], rows)
+}
+
 /// Columns as wide as their widest value, two blanks apart.
 fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let head = head.iter().map(|name| (*name).to_owned()).collect();

@@ -1,15 +1,15 @@
-//! `andon process`: start the roles, wait to be asked to end, drain.
+//! `andon serve`, `process` and `gateway`: start the roles, wait to be asked to end, drain.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use andon::config::Config;
-use andon::engine;
 use andon::kafka::schemas::SchemaIds;
 use andon::store::{Store, StoreError};
 use andon::watch::admin::{self, Admin};
 use andon::watch::health::Health;
 use andon::watch::metrics;
+use andon::{engine, gateway};
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -32,6 +32,13 @@ pub struct Args {
     no_migrate: bool,
 }
 
+/// What a process does.
+#[derive(Clone, Copy, Debug)]
+pub struct Roles {
+    process: bool,
+    gateway: bool,
+}
+
 /// What the roles of a process share.
 #[derive(Clone)]
 struct Shared {
@@ -41,7 +48,15 @@ struct Shared {
     stop: CancellationToken,
 }
 
-pub async fn run(context: Context, args: Args) -> anyhow::Result<()> {
+// === impl Roles ===
+
+impl Roles {
+    pub const ALL: Roles = Roles { process: true, gateway: true };
+    pub const PROCESS: Roles = Roles { process: true, gateway: false };
+    pub const GATEWAY: Roles = Roles { process: false, gateway: true };
+}
+
+pub async fn run(context: Context, args: Args, roles: Roles) -> anyhow::Result<()> {
     let config = context.config.clone();
     // Told before anything starts: a server that is named wrongly never comes.
     let settings = servers::kafka(&config)?;
@@ -62,10 +77,23 @@ pub async fn run(context: Context, args: Args) -> anyhow::Result<()> {
     let shared = Shared { migrates: !args.no_migrate && !config.no_migrate, config, health, stop: stop.clone() };
     let mut running = JoinSet::new();
     if let Some(ids) = shared.ids().await {
+        if roles.gateway {
+            let shared = shared.clone();
+            let ids = ids.clone();
+            running.spawn(async move {
+                let gateway = gateway::run(shared.config, ids, shared.health, shared.stop);
+                gateway.await.context("failed to serve")
+            });
+        }
         running.spawn(async move {
             let Some(store) = shared.database().await? else { return Ok(()) };
-            let engine = engine::run(&shared.config, settings, store, ids, shared.health, shared.stop);
-            engine.await.context("failed to process")
+            if roles.process {
+                let engine = engine::run(&shared.config, settings, store, ids, shared.health, shared.stop);
+                return engine.await.context("failed to process");
+            }
+            // A gateway reaches the database by itself; here it was only brought up to date.
+            shared.stop.cancelled().await;
+            Ok(())
         });
     }
     let ended = drain(running, stop).await;

@@ -84,8 +84,8 @@ async fn agree(site: &Site, db: &TenantDb, tenant: &str, line: &str) -> Vec<Stop
     let stops = db.stops(line, always, None, 100_000).await.expect("read");
     let mut sums = Sums::default();
     db.minutes(line, always).await.expect("read").iter().for_each(|row| sums += &row.sums);
-    let told: Value = serde_json::from_str(&site.andon_ok(&on("recompute", tenant, line, &["--format", "json"])))
-        .expect("JSON");
+    let told: Value =
+        serde_json::from_str(&site.andon_ok(&on("recompute", tenant, line, &["--format", "json"]))).expect("JSON");
     let recomputed: Vec<Stop> = serde_json::from_value(told["stops"].clone()).expect("stops");
     assert_eq!(
         stops.iter().map(plain).collect::<Vec<_>>(),
@@ -98,7 +98,10 @@ async fn agree(site: &Site, db: &TenantDb, tenant: &str, line: &str) -> Vec<Stop
     assert_eq!(sums.buckets.to_vec(), names.map(|name| buckets[name].as_i64().expect("ms")).to_vec(), "time of {line}");
     assert_eq!(sums.total, figure["pieces"]["total"].as_i64().expect("pieces"), "pieces of {line}");
     assert_eq!(sums.ideal_ns, figure["ideal_ns"].as_i64().expect("ns"), "ideal time of {line}");
-    assert_eq!((sums.stops, sums.micro_stops), (figure["stops"].as_i64().unwrap(), figure["micro_stops"].as_i64().unwrap()));
+    assert_eq!(
+        (sums.stops, sums.micro_stops),
+        (figure["stops"].as_i64().unwrap(), figure["micro_stops"].as_i64().unwrap())
+    );
     stops
 }
 
@@ -134,9 +137,9 @@ async fn lane_cameras_come_out_the_same_though_the_process_is_killed_three_times
     let rows = until("the topic's end", async || {
         let listed = site.andon_ok(&["topics", "describe", "--tenant", &tenant, "--format", "json"]);
         let listed: Value = serde_json::from_str(&listed).map_err(|why| why.to_string())?;
-        let end = listed.as_array().and_then(|all| {
-            all.iter().find(|t| t["topic"] == format!("detections.{tenant}.lanes"))?["high"].as_i64()
-        });
+        let end = listed
+            .as_array()
+            .and_then(|all| all.iter().find(|t| t["topic"] == format!("detections.{tenant}.lanes"))?["high"].as_i64());
         end.ok_or_else(|| listed.to_string())
     })
     .await;

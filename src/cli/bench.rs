@@ -1,0 +1,65 @@
+//! `andon bench NAME`: the performance figures of ARCHITECTURE.md, on the configured servers.
+
+use andon::bench::{core, pipeline};
+use andon::store;
+use anyhow::Context as _;
+use clap::Subcommand;
+
+use super::Context;
+use super::output::{self, FormatArg};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The state machine alone: detections per second and core, in order and with 25 % late.
+    Core {
+        #[arg(long, default_value_t = 5_000_000)]
+        detections: usize,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// A backlog over 16 lines, from the topics to committed rows and published records.
+    Pipeline {
+        #[arg(long, default_value_t = 2_000_000)]
+        detections: usize,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// A steady rate over 16 lines: what a detection costs a process that keeps up.
+    Live {
+        /// Detections a second.
+        #[arg(long, default_value_t = 20_000)]
+        rate: u32,
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Rows per second through the commit, beside LOAD DATA of the same rows into the same server.
+    Persistence {
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: usize,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<()> {
+    let failed = "failed to run the bench";
+    let (figures, format) = match command {
+        Command::Core { detections, format } => (serde_json::to_value(core::run(detections))?, format),
+        Command::Pipeline { detections, format } => {
+            let figure = pipeline::backlog(&context.config, detections).await.context(failed)?;
+            (serde_json::to_value([figure])?, format)
+        }
+        Command::Live { rate, seconds, format } => {
+            let figure = pipeline::live(&context.config, rate, seconds).await.context(failed)?;
+            (serde_json::to_value([figure])?, format)
+        }
+        Command::Persistence { rows, format } => {
+            let url = context.config.database_url().context("failed to find the database")?.expose();
+            let figure = store::bench::persistence(url, rows, 16, 20_000, 3).await.context(failed)?;
+            (serde_json::to_value([figure])?, format)
+        }
+    };
+    output::facts(format.format, &figures)
+}
