@@ -11,6 +11,7 @@ pub mod pages;
 pub mod production;
 pub mod query;
 pub mod registry;
+pub mod subjects;
 pub mod system;
 
 use std::sync::Arc;

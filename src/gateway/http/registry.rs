@@ -11,10 +11,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::caller::token;
+use super::subjects::answer;
 use crate::gateway::App;
 use crate::gateway::directory::Tenant;
 use crate::gateway::rights::Identity;
-use crate::kafka::registry::answer;
 use crate::kafka::topics;
 
 /// `GET /registry/{path}`
