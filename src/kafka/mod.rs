@@ -6,7 +6,7 @@
 //! | [`codec`], [`schemas`] | records to bytes and back: Avro in the Confluent wire format |
 //! | [`consumer`] | the processing group's reader: a line is read once its owner says from where |
 //! | [`publisher`] | records and the group's offsets in one transaction |
-//! | [`registry`] | schema ids of a registry, and the gateway's answers in place of one |
+//! | [`registry`] | schema ids by a registry, where one is configured |
 //! | [`tail`] | the gateways' reader, without a group |
 //! | [`producer`] | plain records, for cameras |
 

@@ -1,4 +1,4 @@
-//! The registry in both roles.
+//! Against a registry of one thread.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -120,51 +120,4 @@ fn a_registry_that_is_away_says_so() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let refused = schema_ids(Some(&format!("http://{nobody}"))).unwrap_err();
     assert!(matches!(refused, RegistryError::Unreachable(_)), "{refused:?}");
-}
-
-#[test]
-fn the_gateway_answers_like_a_registry() {
-    let ids = SchemaIds::builtin();
-    let topics: Vec<String> =
-        ["oee.demo.l1", "detections.demo.l1", "downtime.demo.l1", "late.demo", "deadletter.demo", "else"]
-            .map(str::to_owned)
-            .to_vec();
-    let ask = |path: &str| answer(path, &ids, &topics);
-    assert_eq!(
-        ask("subjects").unwrap(),
-        json!([
-            "andon.v1.CameraStatus",
-            "andon.v1.Detection",
-            "andon.v1.DowntimeEvent",
-            "andon.v1.OeeFigure",
-            "detections.demo.l1-value",
-            "downtime.demo.l1-value",
-            "late.demo-value",
-            "oee.demo.l1-value"
-        ])
-    );
-    let by_id = ask("/schemas/ids/4").unwrap();
-    assert_eq!(by_id, json!({"schema": Kind::OeeFigure.text()}));
-    let by_subject = ask("subjects/oee.demo.l1-value/versions/latest").unwrap();
-    assert_eq!(by_subject["schema"], by_id["schema"]);
-    assert_eq!((&by_subject["id"], &by_subject["version"]), (&json!(4), &json!(1)));
-    assert_eq!(ask("subjects/andon.v1.Detection/versions/1").unwrap()["id"], json!(1));
-    assert_eq!(ask("subjects/andon.v1.Detection/versions").unwrap(), json!([1]));
-    assert_eq!(ask("schemas/ids/3/schema").unwrap()["name"], json!("DowntimeEvent"));
-    assert_eq!(
-        ask("schemas/ids/3/versions").unwrap(),
-        json!([{"subject": "andon.v1.DowntimeEvent", "version": 1}, {"subject": "downtime.demo.l1-value", "version": 1}])
-    );
-    for (path, refused, code) in [
-        ("schemas/ids/5", Refused::NoSchema, 40403),
-        ("schemas/ids/x", Refused::NoSchema, 40403),
-        ("subjects/oee.other.l1-value/versions/1", Refused::NoSubject, 40401),
-        ("subjects/deadletter.demo-value/versions/1", Refused::NoSubject, 40401),
-        ("subjects/oee.demo.l1-value/versions/2", Refused::NoVersion, 40402),
-        ("subjects/oee.demo.l1-value/versions/two", Refused::BadVersion, 42202),
-        ("", Refused::NoPath, 404),
-    ] {
-        assert_eq!(ask(path), Err(refused), "{path}");
-        assert_eq!(refused.body()["error_code"], json!(code));
-    }
 }
