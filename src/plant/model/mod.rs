@@ -230,8 +230,7 @@ impl LineModel {
 
     /// Lets the earliest source go one step; false when there is none left.
     fn step(&mut self) -> bool {
-        let sources = [self.head_at, self.cameras.next_heartbeat(), self.cameras.next_turn()];
-        let Some(first) = sources.into_iter().flatten().min() else { return false };
+        let Some(first) = self.next_event() else { return false };
         if self.head_at == Some(first) {
             self.piece();
         } else {
@@ -292,10 +291,11 @@ impl LineModel {
         self.underway.push(Reverse(Underway { at, sequence: self.sequence, record }));
     }
 
-    /// Before this instant nothing more can arrive than what is under way.
-    fn certain_before(&self) -> Ms {
-        let sources = [self.head_at, self.cameras.next_heartbeat(), self.cameras.next_turn()];
-        sources.into_iter().flatten().min().unwrap_or(Ms::MAX)
+    /// When the next source has its turn; before then nothing more can arrive than what is under way.
+    fn next_event(&self) -> Option<Ms> {
+        // Where nothing is made any more, nobody looks whether a camera sees.
+        let turn = self.head_at.and(self.cameras.next_turn());
+        [self.head_at, self.cameras.next_heartbeat(), turn].into_iter().flatten().min()
     }
 }
 
@@ -304,7 +304,7 @@ impl Iterator for LineModel {
 
     fn next(&mut self) -> Option<Arrival> {
         loop {
-            let certain = self.certain_before();
+            let certain = self.next_event().unwrap_or(Ms::MAX);
             if self.underway.peek().is_some_and(|Reverse(first)| first.at < certain) {
                 let Reverse(first) = self.underway.pop()?;
                 return Some(Arrival { at: first.at, record: first.record });
