@@ -39,6 +39,9 @@ pub type Shards = Arc<DashMap<String, ShardHandle>>;
 /// A topic without a configured line is looked at again after this.
 const NOT_OURS: Duration = Duration::from_secs(5);
 
+/// How often the lag of the lines is measured.
+const LAG_EVERY: Duration = Duration::from_secs(2);
+
 /// What the thread shares with the rest of the engine.
 pub struct Listener {
     pub shards: Shards,
@@ -69,6 +72,14 @@ pub fn revocation(ownership: Ownership) -> RevocationHandler {
     })
 }
 
+fn measure_lag(consumer: &Consumer) {
+    for (topic, records) in consumer.lags() {
+        if let Some((tenant, line)) = owner_of(&topic) {
+            metrics::lag(&tenant, &line, records);
+        }
+    }
+}
+
 // === impl Listener ===
 
 impl Listener {
@@ -77,7 +88,12 @@ impl Listener {
         let mut progress = Progress::default();
         let mut paused: HashMap<String, bool> = HashMap::new();
         let mut again: Vec<(Instant, String)> = Vec::new();
+        let mut measured = Instant::now();
         while !self.stop.is_cancelled() {
+            if measured.elapsed() >= LAG_EVERY {
+                measured = Instant::now();
+                measure_lag(consumer);
+            }
             self.serve(consumer, &mut again, &mut progress);
             self.hold_back(consumer, &mut paused);
             let mut chunks: HashMap<String, Chunk> = HashMap::new();

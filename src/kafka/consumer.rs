@@ -257,6 +257,20 @@ impl Consumer {
         Handle { native: self.native.clone() }
     }
 
+    /// Of each topic that is being read, how many of its records are still to come, as far as the last fetch knows.
+    pub fn lags(&self) -> Vec<(String, i64)> {
+        let lines = self.shared.lines.lock();
+        let read = lines.owned.iter().filter_map(|(topic, reading)| match reading {
+            Reading::From(next) => Some((topic, *next)),
+            _ => None,
+        });
+        read.filter_map(|(topic, next)| {
+            let end = self.native.client().known_end(topic)?;
+            Some((topic.clone(), (end - next).max(0)))
+        })
+        .collect()
+    }
+
     /// Topics that the group has given us, started or not, sorted.
     pub fn owned(&self) -> Vec<String> {
         let mut owned: Vec<String> = self.shared.lines.lock().owned.keys().cloned().collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use andon::kafka::consumer::ConsumerError;
+use andon::kafka::consumer::{ConsumerError, Event};
 use parking_lot::Mutex;
 
 use super::kafka_support::{PATIENCE, Seen, World};
@@ -69,6 +69,27 @@ fn a_line_can_be_started_elsewhere_held_and_stopped() {
     assert_eq!(consumer.owned(), std::slice::from_ref(&topic));
     assert!(!consumer.start("detections.nobody.l1", 0).unwrap());
     assert_eq!(seen.errors, []);
+}
+
+#[test]
+fn what_is_still_to_come_is_known() {
+    let world = World::new();
+    let topic = world.line("l1");
+    world.send(&topic, 0..100);
+    let mut consumer = world.join();
+    let mut seen = Seen::default();
+    seen.until(&mut consumer, "the assignment", |s| s.assigned.contains(&topic));
+    assert_eq!(consumer.lags(), [], "not read yet");
+    assert!(consumer.start(&topic, 10).unwrap());
+    let deadline = Instant::now() + PATIENCE;
+    let mut read = 0;
+    while read == 0 {
+        assert!(Instant::now() < deadline, "nothing came");
+        consumer.poll(30, SHORT, &mut |event| read += i64::from(matches!(event, Event::Message { .. })));
+    }
+    assert_eq!(consumer.lags(), [(topic.clone(), 90 - read)]);
+    seen.until(&mut consumer, "the end", |s| s.ends.contains(&(topic.clone(), 100)));
+    assert_eq!(consumer.lags(), [(topic, 0)]);
 }
 
 #[test]

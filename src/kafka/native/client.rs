@@ -107,6 +107,16 @@ impl ClientRef<'_> {
         Ok(found)
     }
 
+    /// The end of a topic's only partition as the last fetch told it; asks nobody. `None` before the first fetch.
+    pub fn known_end(self, topic: &str) -> Option<i64> {
+        let name = CString::new(topic).ok()?;
+        let (mut low, mut high) = (0, 0);
+        // SAFETY: the client lives, the name is a C string, and the two places are ours.
+        let code =
+            unsafe { sys::rd_kafka_get_watermark_offsets(self.client.as_ptr(), name.as_ptr(), 0, &mut low, &mut high) };
+        (NativeError::check(code).is_ok() && high >= 0).then_some(high)
+    }
+
     /// First offset that is still there and the offset after the last, of partition 0.
     pub fn watermarks(self, topic: &str, timeout: Duration) -> Result<(i64, i64), NativeError> {
         let topic = CString::new(topic).map_err(|e| NativeError::local(e.to_string()))?;
