@@ -46,8 +46,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["domain", "config", "watch"]),
     ("engine", &["domain", "config", "watch", "kafka", "store"]),
     ("gateway", &["domain", "config", "watch", "kafka", "store"]),
-    ("plant", &["domain", "config", "watch", "kafka"]),
-    ("cli", &["domain", "config", "watch", "kafka", "store", "engine", "gateway", "plant"]),
+    ("plant", &["domain", "config", "watch", "kafka", "store"]),
+    ("bench", &["domain", "config", "watch", "kafka", "store", "engine"]),
+    ("cli", &["domain", "config", "watch", "kafka", "store", "engine", "gateway", "plant", "bench"]),
 ];
 
 struct Source {
