@@ -5,6 +5,7 @@ mod support;
 mod pipeline {
     mod engine;
     mod ground;
+    mod interop;
     mod kafka_consumer;
     mod kafka_publisher;
     mod kafka_support;

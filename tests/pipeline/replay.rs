@@ -39,7 +39,7 @@ fn file(tenant: &str, lines: &[&str], areas: &[i32]) -> String {
 }
 
 /// A site with a tenant of these lines.
-fn plant(site: &Site, lines: &[&str], areas: &[i32]) -> String {
+pub(super) fn plant(site: &Site, lines: &[&str], areas: &[i32]) -> String {
     let tenant = site.tenant("replay");
     let path = std::env::temp_dir().join(format!("{tenant}.toml"));
     std::fs::write(&path, file(&tenant, lines, areas)).expect("a writable temporary folder");
@@ -50,7 +50,7 @@ fn plant(site: &Site, lines: &[&str], areas: &[i32]) -> String {
 }
 
 /// The arguments of a command on a line.
-fn on<'a>(command: &'a str, tenant: &'a str, line: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn on<'a>(command: &'a str, tenant: &'a str, line: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec![command, "--tenant", tenant, "--line", line];
     arguments.extend(more);
     arguments
@@ -61,7 +61,7 @@ async fn database(site: &Site, tenant: &str) -> std::sync::Arc<TenantDb> {
     store.tenant(tenant).await.expect("there")
 }
 
-async fn read_to(db: &TenantDb, line: &str, offset: i64) {
+pub(super) async fn read_to(db: &TenantDb, line: &str, offset: i64) {
     until("all records committed", async || {
         let there = db.checkpoint(line).await.map_err(|why| why.to_string())?;
         let at = there.map_or(-1, |c| c.next_offset);

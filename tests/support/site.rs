@@ -84,6 +84,24 @@ impl Site {
         String::from_utf8(output.stdout).expect("andon printed something that is not UTF-8")
     }
 
+    /// Runs a command of `andon` that has to succeed, with a line on its standard input.
+    pub fn andon_with_input(&self, arguments: &[&str], line: &str) -> String {
+        use std::io::Write;
+        let mut child = Command::new(env!("CARGO_BIN_EXE_andon"))
+            .args(arguments)
+            .envs(self.env())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("failed to run andon");
+        let input = child.stdin.take().expect("a pipe");
+        writeln!(&input, "{line}").expect("failed to write to andon");
+        drop(input);
+        let output = child.wait_with_output().expect("failed to wait for andon");
+        assert!(output.status.success(), "andon {} ended with {}", arguments.join(" "), output.status);
+        String::from_utf8(output.stdout).expect("andon printed something that is not UTF-8")
+    }
+
     /// Starts a role (`serve`, `process`, `gateway`) and waits until it is ready.
     pub async fn spawn(&self, role: &str) -> Andon {
         let andon = self.spawn_without_waiting(role);
