@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use andon::config::tenant::TenantSpec;
 use andon::domain::time::{Ms, rfc3339};
+use andon::domain::production::line::accounts::SLICE_MS;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde_json::json;
@@ -85,7 +86,8 @@ async fn apply(context: &Context, args: Apply) -> anyhow::Result<()> {
     let settings = servers::kafka(&context.config)?;
     let store = servers::store(&context.config).await?;
     let name = &spec.tenant.name;
-    let from = args.from.unwrap_or_else(when::now);
+    // A version begins with a slice (docs/decisions/0010).
+    let from = args.from.unwrap_or_else(when::now).div_euclid(SLICE_MS) * SLICE_MS;
     if !args.dry_run {
         migrate::all(&store).await?;
     }
