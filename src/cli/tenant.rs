@@ -4,8 +4,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use andon::config::tenant::TenantSpec;
-use andon::domain::time::{Ms, rfc3339};
 use andon::domain::production::line::accounts::SLICE_MS;
+use andon::domain::time::{Ms, rfc3339};
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde_json::json;
