@@ -126,7 +126,10 @@ impl Board {
             }
             inner.figures.insert(slot, (told, figure.clone()));
         }
-        let now = LineNow { told, state, watermark, published_at: Some(published_at) };
+        // The figures of one batch repeat its state, some milliseconds apart: that is one word, told with the first.
+        let first_told = inner.states.get(&line).filter(|before| before.state == state).and_then(|b| b.published_at);
+        let published_at = Some(first_told.unwrap_or(published_at));
+        let now = LineNow { told, state, watermark, published_at };
         if inner.states.get(&line).is_none_or(|before| before.told <= told) {
             inner.clocks.insert(line.clone(), state.as_of);
             inner.states.insert(line.clone(), now);
@@ -270,7 +273,7 @@ impl Inner {
 
     fn tell_state(&mut self, line: &Arc<str>) {
         let Some(now) = self.states.get(line).copied() else { return };
-        let item = StateItem::new(line, &now.state, self.lines.get(line).map(Arc::as_ref));
+        let item = StateItem::new(line, &now.state, now.published_at, self.lines.get(line).map(Arc::as_ref));
         if let Ok(json) = serde_json::to_string(&item) {
             self.put(Feed::State, line, line, None, Some(json.into()), now.published_at);
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::domain::production::changes::{LineState, StateNow};
-use crate::domain::time::{Ms, as_rfc3339};
+use crate::domain::time::{Ms, as_rfc3339, as_rfc3339_option};
 use crate::gateway::directory::LineInfo;
 
 /// An item of `feed_state`: what a line does, with what a screen needs to judge it, so that a wall display of states
@@ -19,6 +19,9 @@ pub struct StateItem<'a> {
     /// The line clock.
     #[serde(with = "as_rfc3339")]
     pub as_of: Ms,
+    /// When the broker took this word of the line's: a snapshot can repeat what was told long ago.
+    #[serde(with = "as_rfc3339_option")]
+    pub published_at: Option<Ms>,
     /// Nanoseconds per piece; null: the line has no ideal rate of its own.
     pub ideal_cycle_ns: Option<i64>,
     /// Pieces per minute.
@@ -33,7 +36,7 @@ pub struct StateItem<'a> {
 
 impl<'a> StateItem<'a> {
     /// `info` is not known while a line is being added: the topics can be ahead of the tenant's file as cached here.
-    pub fn new(line: &'a str, now: &StateNow, info: Option<&'a LineInfo>) -> StateItem<'a> {
+    pub fn new(line: &'a str, now: &StateNow, published_at: Option<Ms>, info: Option<&'a LineInfo>) -> StateItem<'a> {
         StateItem {
             line,
             title: info.map_or(line, |info| &info.title),
@@ -41,6 +44,7 @@ impl<'a> StateItem<'a> {
             state: now.state,
             since: now.since,
             as_of: now.as_of,
+            published_at,
             ideal_cycle_ns: info.and_then(|info| info.ideal_cycle_ns),
             performance: info.and_then(|info| info.performance),
             oee_target: info.and_then(|info| info.oee_target),

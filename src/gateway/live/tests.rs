@@ -327,7 +327,8 @@ fn a_state_says_what_a_tile_needs() {
     let items = bench.fresh("feed_state", &json!({}));
     let expected = json!({
         "line": "l1", "title": "Filler \"1\"", "group": "hall", "state": "running",
-        "since": "1970-01-01T00:00:00.500Z", "as_of": "1970-01-01T00:00:01.000Z", "ideal_cycle_ns": 600_000_000,
+        "since": "1970-01-01T00:00:00.500Z", "as_of": "1970-01-01T00:00:01.000Z",
+        "published_at": "1970-01-01T00:00:01.000Z", "ideal_cycle_ns": 600_000_000,
         "performance": 100.0, "oee_target": 0.75, "availability_target": null, "downtime_threshold_ms": 60_000,
         "micro_stop_threshold_ms": null,
     });
