@@ -5,6 +5,7 @@ mod spec {
     #[path = "../../src/domain/production/testkit/mod.rs"]
     mod testkit;
 
+    mod command_line;
     mod demo_tenants;
     mod deployment;
     mod purity;
