@@ -17,6 +17,7 @@ use crate::kafka::codec;
 use crate::kafka::publisher::OutRecord;
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::topics;
+use crate::store::stamp::is_storable;
 use crate::watch::metrics;
 
 /// Inputs of one commit are numbered from `commit_seq` × this: ordered, and unique without asking the table.
@@ -105,7 +106,14 @@ impl Lane {
                 continue;
             }
             let decoded = raw.payload.map(|payload| codec::decode_record(payload, ids));
-            let Some(Ok(record)) = decoded else {
+            // A time that no table can hold is no time.
+            let storable = |record: &Record| {
+                is_storable(match record {
+                    Record::Detection(detection) => detection.detected_at,
+                    Record::Status(status) => status.at,
+                })
+            };
+            let Some(record) = decoded.and_then(Result::ok).filter(storable) else {
                 self.refuse(&raw, Refusal::Undecodable);
                 continue;
             };
