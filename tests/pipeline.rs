@@ -4,6 +4,7 @@ mod support;
 
 mod pipeline {
     mod engine;
+    mod gateway;
     mod ground;
     mod interop;
     mod kafka_consumer;

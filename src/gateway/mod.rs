@@ -41,13 +41,15 @@ use self::live::ticket::Tickets;
 use self::rights::Identity;
 use crate::config::Config;
 use crate::kafka::schemas::SchemaIds;
-use crate::store::Store;
+use crate::store::{AuditEntry, Store};
 use crate::watch::health::Health;
 
 /// Logins of a user, and failed ones from an address, per minute.
 const LOGINS_PER_MINUTE: u32 = 20;
-/// How long open requests and sockets have to end.
-const DRAIN: Duration = Duration::from_secs(8);
+/// How long open requests have to end.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long live connections have then.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Why a gateway ends early. Follows "failed to serve: ".
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +120,21 @@ impl App {
         self.is_tailing.store(true, Ordering::Relaxed);
     }
 
+    /// Notes what a user did or was not let do.
+    pub async fn audit(&self, identity: &Identity, action: &str, details: &serde_json::Value) {
+        let Some(store) = self.store() else { return };
+        let entry = AuditEntry {
+            user_id: Some(identity.user_id),
+            username: Some(&identity.username),
+            action,
+            details: Some(details),
+            ..AuditEntry::default()
+        };
+        if let Err(error) = store.audit(&entry).await {
+            tracing::warn!(action, user = identity.user_id, %error, "audit trail could not be written");
+        }
+    }
+
     /// Whether the session behind a live connection goes on.
     pub async fn still_holds(&self, identity: &Identity) -> bool {
         self.accounts.still_holds(self.store().as_ref(), identity).await
@@ -169,7 +186,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>) -> Result<(), GatewayEr
         }
     };
     // Sockets are no requests any more; each is told and given a moment.
-    if tokio::time::timeout(DRAIN, app.connections.none()).await.is_err() {
+    if tokio::time::timeout(FAREWELL, app.connections.none()).await.is_err() {
         tracing::warn!("sockets were cut off: they did not end in time");
     }
     served

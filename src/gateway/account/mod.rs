@@ -24,7 +24,7 @@ use crate::store::account::{Origin, SessionRow, User};
 use crate::store::{Store, StoreError};
 
 /// A session is asked for again after this long.
-const RECHECK: Duration = Duration::from_secs(5);
+const RECHECK: Duration = Duration::from_secs(10);
 /// How long a session that cannot be asked for is believed.
 const BELIEVED: Duration = Duration::from_secs(300);
 /// Its use is noted at most this often.

@@ -42,9 +42,14 @@ impl<'a> LineHistory<'a> {
         self.clock
     }
 
-    /// What is in force last.
-    pub fn config(&self) -> Option<&LineConfig> {
-        self.configs.last()
+    /// The milliseconds of a live window's period that are its own: of a business day not its holes.
+    pub fn own(&self, window: Window, period: Span) -> Vec<Span> {
+        let in_force = self.configs.iter().rev().find(|config| config.valid_from <= period.from);
+        let (Some(config), Window::BusinessDay) = (in_force.or(self.configs.first()), window) else {
+            return vec![period];
+        };
+        let date = config.calendar.slot(period.from).date;
+        config.calendar.day(date).into_iter().filter_map(|span| span.intersect(&period)).collect()
     }
 
     /// The rollup of the minutes that begin in [from, to).

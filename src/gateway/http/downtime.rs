@@ -158,6 +158,7 @@ pub async fn classify(
     let database = needs_database(&app, &asked.tenant)?;
     let stop = stop_of(&database, &asked, &id).await?;
     if !asked.identity.role.may_classify() {
+        app.audit(&asked.identity, "reason_denied", &json!({"tenant": asked.tenant.name, "downtime_id": id})).await;
         return Err(Problem::forbidden("giving a stop its reason takes the role of an operator or more"));
     }
     let Json(wish) = wish.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
@@ -165,6 +166,7 @@ pub async fn classify(
     if stop.status == StopStatus::Retracted {
         return Err(Problem::conflict(format!("stop {id:?} turned out not to have been one")));
     }
+    let details = json!({"tenant": asked.tenant.name, "downtime_id": id, "reason_code": wish.reason_code});
     let comment = wish.comment.filter(|comment| !comment.trim().is_empty());
     let new = NewCommand {
         idempotency_key: key(&headers, asked.identity.user_id)?,
@@ -177,6 +179,7 @@ pub async fn classify(
         Err(StoreError::Conflict(detail)) => return Err(Problem::conflict(detail)),
         Err(error) => return Err(Problem::database(error)),
     };
+    app.audit(&asked.identity, "reason_given", &details).await;
     let deadline = Instant::now() + PATIENCE;
     loop {
         match database.outcome(command).await.map_err(Problem::database)? {

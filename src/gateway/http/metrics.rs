@@ -10,7 +10,7 @@ use super::caller::Asked;
 use super::{lines_of, needs_database};
 use crate::domain::production::figure::{Figure, Frame, Window};
 use crate::domain::production::sums::Sums;
-use crate::domain::time::Span;
+use crate::domain::time::{Ms, Span};
 use crate::gateway::App;
 use crate::gateway::history::LineHistory;
 use crate::gateway::live::frame::{live_window, window_names};
@@ -52,10 +52,24 @@ async fn of_window(app: &App, asked: &Asked, lines: &[String], window: Window) -
     let mut parts = Vec::with_capacity(figures.len());
     for figure in &figures {
         let Some(line) = figure.line.as_deref() else { continue };
-        let (frame, sums, _) = history(app, asked, line, Span::new(figure.from, figure.to)).await?;
-        parts.push((Frame { window, as_of: figure.as_of, ..frame }, sums));
+        parts.push(part(app, asked, line, figure).await?);
     }
     Ok(Figures { total: Figure::total(&parts), figures })
+}
+
+/// A line's part in the total of a window.
+async fn part(app: &App, asked: &Asked, line: &str, figure: &Figure) -> Result<(Frame, Sums), Problem> {
+    let database = needs_database(app, &asked.tenant)?;
+    let facts = app.hub.board(&asked.tenant.name).facts(line);
+    let history = LineHistory::of(&database, line, facts.as_ref()).await.map_err(Problem::database)?;
+    let period = Span::new(figure.from, figure.to);
+    let own = history.own(figure.window, period);
+    let mut sums = Sums::default();
+    for span in &own {
+        sums += &history.sums(*span).await.map_err(Problem::database)?;
+    }
+    let holes_ms = period.len() - own.iter().map(Span::len).sum::<Ms>();
+    Ok((Frame { as_of: figure.as_of, holes_ms, ..history.frame(figure.window, period) }, sums))
 }
 
 async fn of_period(app: &App, asked: &Asked, lines: &[String], period: Span) -> Result<Figures, Problem> {

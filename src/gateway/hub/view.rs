@@ -39,6 +39,8 @@ pub struct View {
     selection: Selection,
     /// Offset of the last change that this view shows.
     head: AtomicU64,
+    /// Changes that this view has shown or would have.
+    changes: AtomicU64,
     shared: Mutex<VecDeque<(Instant, Arc<Body>)>>,
 }
 
@@ -61,6 +63,8 @@ pub struct Body {
     pub offset: u64,
     /// Whether more follows up to `until`.
     pub more: bool,
+    /// Items and removals in it.
+    pub count: u64,
     /// When the broker took the oldest of what it tells.
     pub published_at: Option<Ms>,
     /// As sent to subscriptions of this id.
@@ -98,7 +102,7 @@ impl Selection {
 
 impl View {
     pub(super) fn new(board: Arc<Board>, selection: Selection, head: u64) -> View {
-        View { board, selection, head: AtomicU64::new(head), shared: Mutex::default() }
+        View { board, selection, head: AtomicU64::new(head), changes: AtomicU64::new(0), shared: Mutex::default() }
     }
 
     pub fn selection(&self) -> &Selection {
@@ -117,8 +121,14 @@ impl View {
     /// Called under the board's lock.
     pub(super) fn told(&self, offset: u64, entry: &Entry) {
         if self.selection.shows(entry) {
+            self.changes.fetch_add(1, Ordering::Relaxed);
             self.head.store(offset, Ordering::Release);
         }
+    }
+
+    /// Counts the changes since the view was made: what a client is not told of these was conflated.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// Whether a client that knows everything up to `offset` of `epoch` can go on from there.
@@ -159,6 +169,7 @@ impl View {
             let mut removed = String::new();
             let mut offset = after;
             let mut more = false;
+            let mut count = 0;
             let mut as_of: Option<Ms> = None;
             let mut published_at: Option<Ms> = None;
             let shown = log.between(after, until).filter(|(_, entry)| self.selection.shows(entry));
@@ -183,6 +194,7 @@ impl View {
                     }
                 }
                 offset = entry.offset;
+                count += 1;
                 as_of = as_of.max(clocks.get(&entry.line).copied());
                 published_at = match (published_at, entry.published_at) {
                     (Some(a), Some(b)) => Some(a.min(b)),
@@ -212,7 +224,7 @@ impl View {
                 let _ = write!(text, ",\"more\":{more}");
             }
             text.push('}');
-            Body { op, after, until, text, offset, more, published_at, whole: Mutex::new(None) }
+            Body { op, after, until, text, offset, more, count, published_at, whole: Mutex::new(None) }
         })
     }
 }

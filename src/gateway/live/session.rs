@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
+use metrics::{counter, gauge};
 
 use super::frame::{self, ClientFrame, Params, Position, Refused};
 use crate::domain::production::figure::Window;
@@ -14,6 +15,7 @@ use crate::gateway::hub::board::Board;
 use crate::gateway::hub::view::{Lost, Op, Selection, View};
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::Identity;
+use crate::watch::metrics::{CONFLATIONS, SUBSCRIPTIONS};
 
 /// Subscriptions of one connection.
 pub const MAX_SUBSCRIPTIONS: usize = 256;
@@ -34,6 +36,9 @@ struct Subscription {
     /// The client knows everything up to here.
     position: u64,
     phase: Phase,
+    /// Changes that the view had shown when the client last knew everything, and those told since.
+    changes: u64,
+    told: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,10 +115,10 @@ impl Session {
         let subscription = match resume {
             None => {
                 let head = view.head();
-                Subscription { view, position: 0, phase: Phase::Snapshot(head) }
+                Subscription::new(view, 0, Phase::Snapshot(head))
             }
             Some(at) => match view.resumes(&at.epoch, at.offset) {
-                Ok(()) => Subscription { view, position: at.offset, phase: Phase::Resumed },
+                Ok(()) => Subscription::new(view, at.offset, Phase::Resumed),
                 Err(Lost(reason)) => {
                     self.answer("must_refetch", frame::must_refetch(id, reason));
                     return Ok(());
@@ -163,6 +168,12 @@ impl Session {
 // === impl Subscription ===
 
 impl Subscription {
+    fn new(view: Arc<View>, position: u64, phase: Phase) -> Subscription {
+        gauge!(SUBSCRIPTIONS).increment(1.0);
+        let changes = view.changes();
+        Subscription { view, position, phase, changes, told: 0 }
+    }
+
     /// A client that resumed may know an offset beyond the view's last change: that of a snapshot.
     fn head(&self) -> u64 {
         match self.phase {
@@ -185,6 +196,7 @@ impl Subscription {
     }
 
     fn advance(&mut self, id: u64, now: Ms) -> Outgoing {
+        let changes = self.view.changes();
         let (op, until) = match self.phase {
             Phase::Snapshot(until) => (Op::Snapshot, until),
             Phase::Resumed | Phase::Live => (Op::Change, self.view.head().max(self.position)),
@@ -194,8 +206,21 @@ impl Subscription {
         if op == Op::Change || !body.more {
             self.phase = Phase::Live;
         }
+        if op == Op::Change {
+            self.told += body.count;
+            if !body.more {
+                counter!(CONFLATIONS).increment((changes - self.changes).saturating_sub(self.told));
+                (self.changes, self.told) = (changes, 0);
+            }
+        }
         // A snapshot is no delay: what it tells may be old.
         let published_at = body.published_at.filter(|_| op == Op::Change);
         Outgoing { text: body.text(id), kind: op.as_str(), position: Some(body.offset), published_at }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        gauge!(SUBSCRIPTIONS).decrement(1.0);
     }
 }
