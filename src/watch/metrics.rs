@@ -39,11 +39,14 @@ pub const FENCED: &str = "andon_fenced_lines_total";
 pub const PUBLISH_SECONDS: &str = "andon_publish_seconds";
 pub const PUBLISH_FAILURES: &str = "andon_publish_failures_total";
 pub const SOCKETS: &str = "andon_sockets";
+pub const SUBSCRIPTIONS: &str = "andon_subscriptions";
 pub const FRAMES: &str = "andon_frames_total";
+pub const CONFLATIONS: &str = "andon_conflations_total";
 pub const PUBLISH_TO_SOCKET_SECONDS: &str = "andon_publish_to_socket_seconds";
 pub const HTTP_REQUESTS: &str = "andon_http_requests_total";
 pub const HTTP_SECONDS: &str = "andon_http_request_seconds";
 pub const LOGINS: &str = "andon_logins_total";
+pub const DATABASE_CONNECTIONS: &str = "andon_database_connections";
 
 /// How a metric behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +146,14 @@ pub const ALL: &[Metric] = &[
         "Kafka transactions that failed; what they carried is published again from the outbox.",
     ),
     metric(SOCKETS, Kind::Gauge, &[], "Open live connections (websocket and server-sent events)."),
+    metric(SUBSCRIPTIONS, Kind::Gauge, &[], "Subscriptions of all live connections."),
     metric(FRAMES, Kind::Counter, &["kind=snapshot|change|heartbeat|must_refetch|error"], "Frames sent to browsers."),
+    metric(
+        CONFLATIONS,
+        Kind::Counter,
+        &[],
+        "Changes skipped for a client that was behind, in favour of a later one of the same item.",
+    ),
     metric(
         PUBLISH_TO_SOCKET_SECONDS,
         Kind::Histogram,
@@ -153,6 +163,7 @@ pub const ALL: &[Metric] = &[
     metric(HTTP_REQUESTS, Kind::Counter, &["route", "status"], "Requests answered, by route pattern and status."),
     metric(HTTP_SECONDS, Kind::Histogram, &["route"], "Answering a request."),
     metric(LOGINS, Kind::Counter, &["outcome=done|refused|limited"], "Attempts to log in."),
+    metric(DATABASE_CONNECTIONS, Kind::Gauge, &["state=idle|used"], "Connections of this process to its databases."),
 ];
 
 /// Upper bounds for durations: from a row's commit to a server in trouble.
