@@ -81,7 +81,7 @@ impl Cameras {
         let exits = config.exit_cameras();
         // Best one beside others: then its lateness reorders the line rather than delaying all of it.
         let late = exits.last().filter(|_| place % 3 == 1).copied();
-        let blind = if place % 3 == 0 { exits } else { Vec::new() };
+        let blind = if place.is_multiple_of(3) { exits } else { Vec::new() };
         let blindness = Spells::new(BETWEEN_BLINDNESS, 4 * MINUTE_MS, 15 * MINUTE_MS, start, &mut chance);
         let holds = Spells::new(BETWEEN_HOLDS, 3 * MINUTE_MS, 13 * MINUTE_MS, start, &mut chance);
         let beat_every = config.heartbeat_ms.map_or(0, |demanded| (demanded / 3).max(1));
