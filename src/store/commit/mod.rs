@@ -168,8 +168,7 @@ async fn write(session: &mut Session, commits: &[(LineName, &LineCommit<'_>)]) -
     }
     statements::shift_records(session, commits).await?;
     statements::applied_commands(session, commits).await?;
-    statements::outbox(session, commits).await?;
-    session.flush().await
+    statements::outbox(session, commits).await
 }
 
 /// After a missed compare-and-set and its roll-back: the lines that have moved on.
