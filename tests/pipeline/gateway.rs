@@ -260,7 +260,7 @@ async fn a_stop_shows_takes_a_reason_and_counts_the_same_everywhere() {
     live.subscribe(2, "feed_downtime", None).await;
     // A micro-stop between the sixth and the seventh, then silence.
     let start = now() - 30_000;
-    let at = |n: i64| start + n * 700 + if n > 5 { 2_500 } else { 0 };
+    let at = |n: i64| start + n * 700 + if n > 5 { 1_800 } else { 0 };
     bench.send("l1", (0..12).map(|n| piece(n, at(n))));
     let state = live.until(1, "a stopped line", |item| item["state"] == "stopped").await;
     assert_eq!((&state["title"], &state["ideal_cycle_ns"]), (&json!("Line 1"), &json!(1_000_000_000)));
