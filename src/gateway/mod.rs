@@ -135,7 +135,12 @@ impl App {
         }
     }
 
-    /// Whether the session behind a live connection goes on.
+    /// Whether there still is a session, be it with other rights.
+    pub async fn has_session(&self, identity: &Identity) -> bool {
+        self.accounts.has_session(self.store().as_ref(), identity).await
+    }
+
+    /// Whether the session behind a live connection goes on as it was.
     pub async fn still_holds(&self, identity: &Identity) -> bool {
         self.accounts.still_holds(self.store().as_ref(), identity).await
     }

@@ -24,6 +24,48 @@ pub enum UserRole {
     Viewer,
 }
 
+/// What a request can take. Which role has which is said in [`RULES`] and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// One's own sessions and password.
+    Own,
+    /// Lines, figures and stops, live and of the past.
+    Look,
+    /// Giving stops their reasons.
+    Classify,
+    /// Reading who did what.
+    Audit,
+    /// Users, their roles and lines.
+    Users,
+    /// API keys.
+    Keys,
+}
+
+/// Who has a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub right: Right,
+    /// The least role that has it; those above have it too.
+    pub least: UserRole,
+    /// Whether an API key can be given it, as a scope.
+    pub for_keys: bool,
+}
+
+const fn rule(right: Right, least: UserRole, for_keys: bool) -> Rule {
+    Rule { right, least, for_keys }
+}
+
+/// The rights, one rule each: every check asks here, and the tests are made from it.
+pub const RULES: [Rule; 6] = [
+    rule(Right::Own, UserRole::Viewer, false),
+    rule(Right::Look, UserRole::Viewer, true),
+    rule(Right::Classify, UserRole::Operator, true),
+    rule(Right::Audit, UserRole::Manager, true),
+    rule(Right::Users, UserRole::Admin, false),
+    rule(Right::Keys, UserRole::Admin, false),
+];
+
 /// What a user's `permissions` say; empty: all that the role may.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Permissions {
@@ -69,9 +111,29 @@ impl UserRole {
         UserRole::ALL.into_iter().find(|role| role.as_str() == name)
     }
 
-    /// Whether it gives stops their reasons.
-    pub fn may_classify(self) -> bool {
-        self <= UserRole::Operator
+    pub fn may(self, right: Right) -> bool {
+        self <= right.rule().least
+    }
+}
+
+// === impl Right ===
+
+impl Right {
+    pub fn rule(self) -> &'static Rule {
+        // One for each, in their order; a test holds the two together.
+        &RULES[self as usize]
+    }
+
+    /// As scopes of API keys are named.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Right::Own => "own",
+            Right::Look => "look",
+            Right::Classify => "classify",
+            Right::Audit => "audit",
+            Right::Users => "users",
+            Right::Keys => "keys",
+        }
     }
 }
 
@@ -81,6 +143,22 @@ impl Identity {
     /// Whether the user may see anything of `tenant`.
     pub fn may_see_tenant(&self, tenant: &str) -> bool {
         self.role == UserRole::SuperAdmin || self.tenant.as_deref() == Some(tenant)
+    }
+
+    pub fn may(&self, right: Right) -> bool {
+        self.role.may(right)
+    }
+
+    /// Refuses what takes a right that the caller has not.
+    ///
+    /// # Errors
+    /// 403, with the role that it takes.
+    pub fn needs(&self, right: Right) -> Result<(), Problem> {
+        if self.may(right) {
+            return Ok(());
+        }
+        let (right, least) = (right.as_str(), right.rule().least.as_str());
+        Err(Problem::forbidden(format!("this takes the right {right:?}, which the role {least} and those above have")))
     }
 
     pub fn may_see_line(&self, line: &str) -> bool {
@@ -110,5 +188,33 @@ impl Identity {
             chosen.extend(found);
         }
         Ok(Some(chosen))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_right_has_its_rule() {
+        for (index, rule) in RULES.iter().enumerate() {
+            assert_eq!(rule.right as usize, index);
+            assert_eq!(rule.right.rule(), rule);
+            assert_eq!(serde_json::to_value(rule.right).unwrap(), rule.right.as_str());
+        }
+    }
+
+    /// The page that a security reviewer reads says the same as the table.
+    #[test]
+    fn the_documented_matrix_is_the_table() {
+        let page = include_str!("../../docs/security.md");
+        let row = |rule: &Rule| {
+            let cell = |is: bool| if is { " yes |" } else { " – |" };
+            let roles: String = UserRole::ALL.into_iter().map(|role| cell(role.may(rule.right))).collect();
+            format!("| `{}` |{roles}{}", rule.right.as_str(), cell(rule.for_keys))
+        };
+        for rule in &RULES {
+            assert!(page.contains(&row(rule)), "docs/security.md lacks the row {}", row(rule));
+        }
     }
 }

@@ -173,6 +173,11 @@ impl Accounts {
         }
     }
 
+    /// Whether there still is a session, be it with other rights.
+    pub async fn has_session(&self, store: Option<&Arc<Store>>, identity: &Identity) -> bool {
+        self.look_up(store, identity.token).await.is_ok()
+    }
+
     /// Ends a session; its live connections close.
     pub async fn close(&self, store: &Store, identity: &Identity) -> Result<(), StoreError> {
         store.end_session(identity.session_id, now()).await?;

@@ -17,7 +17,7 @@ use crate::gateway::App;
 use crate::gateway::account::token::Token;
 use crate::gateway::account::{Opened, password};
 use crate::gateway::problem::Problem;
-use crate::gateway::rights::Identity;
+use crate::gateway::rights::{Identity, Right};
 use crate::store::account::Origin;
 use crate::watch::metrics::LOGINS;
 
@@ -141,6 +141,6 @@ fn describe(app: &App, identity: &Identity) -> Value {
         "time_zone": tenant.as_ref().map(|tenant| &tenant.time_zone),
         "locale": locale,
         "lines": identity.permissions.lines,
-        "may_classify": identity.role.may_classify(),
+        "may_classify": identity.may(Right::Classify),
     })
 }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::caller::{Caller, is_foreign, tenant_of, token};
+use super::caller::{Caller, tenant_of};
 use super::query::Query;
 use crate::gateway::App;
 use crate::gateway::hub::Feed;
@@ -21,19 +21,17 @@ use crate::gateway::live::socket::{
 };
 use crate::gateway::live::ticket::TICKET_FOR;
 use crate::gateway::problem::Problem;
-use crate::gateway::rights::Identity;
 
 /// `GET /live`
 pub async fn socket(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    Caller(identity): Caller,
     uri: Uri,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|_| Problem::bad_request("this path speaks websocket, subprotocol andon.v1"))?;
     let query = Query::read(&uri)?;
     query.only(&["ticket"])?;
-    let identity = visitor(&app, &headers, &uri, &query).await?;
     let tenant = tenant_of(&app, &identity, &query)?;
     let counted = app.connections.enter(identity.user_id)?;
     let connection = Connection { app, identity, tenant: tenant.name.clone(), counted };
@@ -47,18 +45,6 @@ pub async fn socket(
     Ok(upgrade.on_upgrade(|socket| connection.serve(socket)))
 }
 
-/// Who opens a live connection: by ticket, or as in any request, but not from a page of another site.
-async fn visitor(app: &App, headers: &HeaderMap, uri: &Uri, query: &Query) -> Result<Identity, Problem> {
-    if let Some(ticket) = query.one("ticket")? {
-        return app.tickets.take(ticket).ok_or_else(Problem::unauthorised);
-    }
-    if is_foreign(headers, uri, &app.origins) {
-        return Err(Problem::forbidden("this origin may not connect: add it to gateway.origins, or use a ticket"));
-    }
-    let token = token(headers).ok_or_else(Problem::unauthorised)?;
-    app.accounts.identify(app.store().as_ref(), &token).await
-}
-
 /// `POST /live/ticket`
 pub async fn ticket(State(app): State<Arc<App>>, Caller(identity): Caller) -> Result<Json<Value>, Problem> {
     let full = || Problem::too_many("too many tickets wait to be used", TICKET_FOR);
@@ -67,10 +53,14 @@ pub async fn ticket(State(app): State<Arc<App>>, Caller(identity): Caller) -> Re
 }
 
 /// `GET /live/events`
-pub async fn events(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+pub async fn events(
+    State(app): State<Arc<App>>,
+    Caller(identity): Caller,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let query = Query::read(&uri)?;
     query.only(&["widget", "line", "window", "ticket", "epoch", "offset"])?;
-    let identity = visitor(&app, &headers, &uri, &query).await?;
     let tenant = tenant_of(&app, &identity, &query)?;
     let widget = query.one("widget")?.ok_or_else(|| Problem::bad_request("widget: is missing"))?;
     let feed = Feed::parse(widget).ok_or_else(|| Problem::not_found(format!("there is no widget {widget:?}")))?;

@@ -11,6 +11,7 @@ pub mod pages;
 pub mod production;
 pub mod query;
 pub mod registry;
+pub mod routes;
 pub mod subjects;
 pub mod system;
 
@@ -23,7 +24,7 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::get;
 use tower_http::compression::CompressionLayer;
 
 use self::caller::Asked;
@@ -51,42 +52,13 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
 ];
 
-/// The paths under `/api/v1`, each with what it takes: also what the OpenAPI document is held against.
-fn api() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
-    vec![
-        ("/auth/login", post(auth::login)),
-        ("/auth/logout", post(auth::logout)),
-        ("/auth/refresh", post(auth::refresh)),
-        ("/auth/me", get(auth::me)),
-        ("/live", get(live::socket)),
-        ("/live/events", get(live::events)),
-        ("/live/ticket", post(live::ticket)),
-        ("/metrics/oee", get(metrics::oee)),
-        ("/downtime", get(downtime::list)),
-        ("/downtime/{downtime_id}", get(downtime::one).put(downtime::classify)),
-        ("/commands/{command_id}", get(downtime::command)),
-        ("/data/aggregate", get(aggregate::aggregate)),
-        ("/production/lines", get(production::list_lines)),
-        ("/production/lines/{line}", get(production::one_line)),
-        ("/production/lines/{line}/areas", get(production::areas_of_line)),
-        ("/production/areas", get(production::areas)),
-        ("/production/products", get(production::products)),
-        ("/production/products/{product_id}", get(production::one_product)),
-        ("/production/shifts", get(production::shifts)),
-        ("/production/reasons", get(production::reasons)),
-        ("/system/health", get(system::health)),
-        ("/system/version", get(system::version)),
-        ("/openapi.json", get(openapi::document)),
-    ]
-}
-
 /// Everything.
 pub fn router(app: Arc<App>) -> Router {
-    let mut routes = Router::new();
-    for (path, methods) in api() {
-        routes = routes.route(&format!("/api/v1{path}"), methods);
+    let mut router = Router::new();
+    for route in routes::api() {
+        router = router.route(&format!("/api/v1{}", route.path), route.guarded(&app));
     }
-    routes
+    router
         .route("/api/docs", get(openapi::page))
         .route("/registry/{*path}", get(registry::ask))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
@@ -143,5 +115,7 @@ fn needs_database(app: &App, tenant: &Tenant) -> Result<Arc<TenantDb>, Problem> 
     app.directory.database(&tenant.name).ok_or_else(away)
 }
 
+#[cfg(test)]
+mod rights_tests;
 #[cfg(test)]
 mod tests;

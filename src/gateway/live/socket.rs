@@ -45,7 +45,9 @@ pub enum Close {
     Flood,
     /// No text where text is spoken.
     NotText,
-    /// The session has ended, or its rights have changed.
+    /// The session goes on with other rights: what was subscribed to may not hold any more.
+    OtherRights,
+    /// The session has ended.
     Ended,
     /// The tenant is not there any more.
     TenantGone,
@@ -72,6 +74,7 @@ impl Close {
     pub fn code(self) -> u16 {
         match self {
             Close::Restart => 4000,
+            Close::OtherRights => 4001,
             Close::Slow => 4100,
             Close::Silent => 4101,
             Close::Flood => 4102,
@@ -84,6 +87,7 @@ impl Close {
     pub fn reason(self) -> &'static str {
         match self {
             Close::Restart => "the server restarts",
+            Close::OtherRights => "the rights have changed",
             Close::Slow => "too slow to follow",
             Close::Silent => "nothing heard",
             Close::Flood => "too many frames",
@@ -119,7 +123,7 @@ impl Connection {
             turn = tokio::select! {
                 biased;
                 () = self.app.shutdown.cancelled() => Turn::End(Some(Close::Restart)),
-                () = self.identity.ended.cancelled() => Turn::End(Some(Close::Ended)),
+                () = self.identity.ended.cancelled() => Turn::End(Some(self.why_ended().await)),
                 _ = beat.tick() => {
                     frames = 0;
                     if heard.elapsed() > SILENT {
@@ -162,9 +166,14 @@ impl Connection {
         }
     }
 
+    /// Whether there is a session to come again with.
+    async fn why_ended(&self) -> Close {
+        if self.app.has_session(&self.identity).await { Close::OtherRights } else { Close::Ended }
+    }
+
     async fn beat(&self, socket: &mut WebSocket, session: &Session) -> Turn {
         if !self.app.still_holds(&self.identity).await {
-            return Turn::End(Some(Close::Ended));
+            return Turn::End(Some(self.why_ended().await));
         }
         let text = session.heartbeat(now());
         let outgoing = Outgoing { text, kind: "heartbeat", position: None, published_at: None };

@@ -1,0 +1,152 @@
+//! The paths under `/api/v1`, each with what it takes: one table, of which the router, the checks, the tests of every
+//! role against every path, and the comparison with the OpenAPI document are made.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use serde_json::json;
+
+use super::caller::{is_foreign, token};
+use super::query::Query;
+use super::{aggregate, auth, downtime, live, metrics, openapi, production, system};
+use crate::gateway::App;
+use crate::gateway::problem::Problem;
+use crate::gateway::rights::{Identity, Right};
+
+/// What a path asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Open,
+    /// To be known, as a user or by an API key.
+    Known,
+    /// A right.
+    Needs(Right),
+    /// A right, and no page of another site; or a ticket instead of both.
+    Live(Right),
+}
+
+/// A method of a path.
+pub struct Route {
+    pub method: Method,
+    /// Below `/api/v1`.
+    pub path: &'static str,
+    pub access: Access,
+    handler: MethodRouter<Arc<App>>,
+}
+
+use Access::{Known, Live, Needs, Open};
+use Right::{Classify, Look, Own};
+
+/// Every path and method with what it asks. There is no other way into the router.
+#[rustfmt::skip]
+pub fn api() -> Vec<Route> {
+    vec![
+        post("/auth/login", Open, auth::login),
+        post("/auth/refresh", Open, auth::refresh),
+        post("/auth/logout", Needs(Own), auth::logout),
+        get("/auth/me", Known, auth::me),
+        get("/live", Live(Look), live::socket),
+        get("/live/events", Live(Look), live::events),
+        post("/live/ticket", Needs(Look), live::ticket),
+        get("/metrics/oee", Needs(Look), metrics::oee),
+        get("/downtime", Needs(Look), downtime::list),
+        get("/downtime/{downtime_id}", Needs(Look), downtime::one),
+        put("/downtime/{downtime_id}", Needs(Classify), downtime::classify),
+        get("/commands/{command_id}", Needs(Look), downtime::command),
+        get("/data/aggregate", Needs(Look), aggregate::aggregate),
+        get("/production/lines", Needs(Look), production::list_lines),
+        get("/production/lines/{line}", Needs(Look), production::one_line),
+        get("/production/lines/{line}/areas", Needs(Look), production::areas_of_line),
+        get("/production/areas", Needs(Look), production::areas),
+        get("/production/products", Needs(Look), production::products),
+        get("/production/products/{product_id}", Needs(Look), production::one_product),
+        get("/production/shifts", Needs(Look), production::shifts),
+        get("/production/reasons", Needs(Look), production::reasons),
+        get("/system/health", Known, system::health),
+        get("/system/version", Known, system::version),
+        get("/openapi.json", Open, openapi::document),
+    ]
+}
+
+fn route<H: Handler<T, Arc<App>>, T: 'static>(
+    method: Method,
+    filter: MethodFilter,
+    path: &'static str,
+    access: Access,
+    handler: H,
+) -> Route {
+    Route { method, path, access, handler: on(filter, handler) }
+}
+
+fn get<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::GET, MethodFilter::GET, path, access, handler)
+}
+
+fn post<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::POST, MethodFilter::POST, path, access, handler)
+}
+
+fn put<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::PUT, MethodFilter::PUT, path, access, handler)
+}
+
+// === impl Route ===
+
+impl Route {
+    /// The handler behind its check.
+    pub(super) fn guarded(self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+        self.handler.route_layer(from_fn_with_state((app.clone(), self.access), admit))
+    }
+}
+
+/// Lets in who may, with their identity, or answers why not.
+async fn admit(State((app, access)): State<(Arc<App>, Access)>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match caller(&app, access, &parts).await {
+        Ok(None) => {}
+        Ok(Some(identity)) => {
+            parts.extensions.insert(identity);
+        }
+        Err(problem) => return problem.into_response(),
+    }
+    next.run(Request::from_parts(parts, body)).await
+}
+
+async fn caller(app: &App, access: Access, parts: &Parts) -> Result<Option<Identity>, Problem> {
+    let identity = match access {
+        Open => return Ok(None),
+        Live(_) => visitor(app, parts).await?,
+        Known | Needs(_) => known(app, parts).await?,
+    };
+    if let Needs(right) | Live(right) = access
+        && let Err(problem) = identity.needs(right)
+    {
+        let details = json!({"method": parts.method.as_str(), "path": parts.uri.path(), "right": right});
+        app.audit(&identity, "denied", &details).await;
+        return Err(problem);
+    }
+    Ok(Some(identity))
+}
+
+async fn known(app: &App, parts: &Parts) -> Result<Identity, Problem> {
+    let token = token(&parts.headers).ok_or_else(Problem::unauthorised)?;
+    app.accounts.identify(app.store().as_ref(), &token).await
+}
+
+/// Who opens a live connection: by ticket, or as in any request, but not from a page of another site.
+async fn visitor(app: &App, parts: &Parts) -> Result<Identity, Problem> {
+    if let Some(ticket) = Query::read(&parts.uri)?.one("ticket")? {
+        return app.tickets.take(ticket).ok_or_else(Problem::unauthorised);
+    }
+    if is_foreign(&parts.headers, &parts.uri, &app.origins) {
+        return Err(Problem::forbidden("this origin may not connect: add it to gateway.origins, or use a ticket"));
+    }
+    known(app, parts).await
+}
