@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::production::changes::{MinuteRow, ShiftRecord};
 use crate::domain::production::config::LineConfig;
 use crate::domain::production::detection::{CameraStatus, Detection};
-use crate::domain::production::input::{Classification, LineInput};
+use crate::domain::production::input::Classification;
 use crate::domain::production::stop::{Stop, downtime_id};
 use crate::domain::time::{FOREVER, Ms, Span};
 use crate::engine::ports::{Checkpoint, Command, CommandOutcome, LinePart, PendingCommand, ShardStore, StoreError};
@@ -29,18 +29,6 @@ impl From<CommitError> for StoreError {
             CommitError::Unknown(why) => StoreError::Unknown(why.to_string()),
             CommitError::Permanent(why) => StoreError::Permanent(why.to_string()),
         }
-    }
-}
-
-fn checkpoint(row: store::Checkpoint) -> Checkpoint {
-    Checkpoint {
-        next_offset: row.next_offset,
-        commit_seq: row.commit_seq,
-        owner_epoch: row.owner_epoch,
-        published_seq: row.published_seq,
-        incarnation: row.incarnation,
-        state_version: row.state_version,
-        state: row.state,
     }
 }
 
@@ -77,6 +65,7 @@ fn part<'a>(part: &'a LinePart<'_>) -> LineCommit<'a> {
         expected_epoch: sealed.before.owner_epoch,
         expected_seq: sealed.before.commit_seq,
         next_offset: sealed.after.next_offset,
+        told_seq: sealed.after.told_seq,
         state: &sealed.state,
         state_version: sealed.state_version,
         changes: &sealed.changes,
@@ -96,11 +85,11 @@ fn part<'a>(part: &'a LinePart<'_>) -> LineCommit<'a> {
 
 impl ShardStore for SharedDb {
     async fn take_over(&self, line: &str, topic: &str) -> Result<Checkpoint, StoreError> {
-        Ok(checkpoint(self.0.take_over(line, topic).await?))
+        Ok(self.0.take_over(line, topic).await?)
     }
 
     async fn checkpoint(&self, line: &str) -> Result<Option<Checkpoint>, StoreError> {
-        Ok(self.0.checkpoint(line).await?.map(checkpoint))
+        Ok(self.0.checkpoint(line).await?)
     }
 
     async fn recent_detections(&self, line: &str, from: Ms) -> Result<Vec<Detection>, StoreError> {
@@ -117,17 +106,11 @@ impl ShardStore for SharedDb {
     }
 
     async fn stop_around(&self, line: &str, at: Ms) -> Result<Option<Stop>, StoreError> {
-        Ok(self.0.stops(line, Span::new(at, at + 1), None, 1).await?.pop())
+        Ok(self.0.stop_around(line, at).await?)
     }
 
     async fn words(&self, line: &str, span: Span) -> Result<Vec<Classification>, StoreError> {
-        let inputs = self.0.inputs(line).await?.into_iter();
-        Ok(inputs
-            .filter_map(|stored| match stored.input {
-                LineInput::Classification(words) if words.from < span.to && span.from < words.to => Some(words),
-                _ => None,
-            })
-            .collect())
+        Ok(self.0.classifications(line, span).await?)
     }
 
     async fn shift_records(&self, line: &str, span: Span) -> Result<Vec<ShiftRecord>, StoreError> {
@@ -139,17 +122,7 @@ impl ShardStore for SharedDb {
     }
 
     async fn known_statuses(&self, line: &str, statuses: &[CameraStatus]) -> Result<Vec<CameraStatus>, StoreError> {
-        if statuses.is_empty() {
-            return Ok(Vec::new());
-        }
-        let same = |a: &CameraStatus, b: &CameraStatus| (a.camera_id, a.at, a.status) == (b.camera_id, b.at, b.status);
-        let inputs = self.0.inputs(line).await?.into_iter();
-        Ok(inputs
-            .filter_map(|stored| match stored.input {
-                LineInput::CameraStatus { status, .. } if statuses.iter().any(|s| same(s, &status)) => Some(status),
-                _ => None,
-            })
-            .collect())
+        Ok(self.0.known_statuses(line, statuses).await?)
     }
 
     async fn newest_version(&self) -> Result<u32, StoreError> {

@@ -31,6 +31,8 @@ pub struct Progress {
     pub commit_seq: u64,
     pub owner_epoch: u64,
     pub incarnation: u32,
+    /// The last commit of this incarnation that published a record; 0: none has, none: not known.
+    pub told_seq: Option<u64>,
 }
 
 /// A late record that waits for the store's word on its identity.
@@ -267,7 +269,7 @@ impl Lane {
     pub fn seal(&mut self, instant: Instant, ids: &SchemaIds) -> Sealed {
         let before = self.progress;
         let changes = self.line.drain();
-        let after = Progress { commit_seq: before.commit_seq + 1, ..self.progress };
+        let mut after = Progress { commit_seq: before.commit_seq + 1, ..self.progress };
         let mut parcel = Parcel { next_offset: after.next_offset, records: Vec::new() };
         let timer_only =
             changes.detections.is_empty() && matches!(changes.inputs.as_slice(), [LineInput::Timer { .. }]);
@@ -278,6 +280,9 @@ impl Lane {
         self.publish_figures(&changes, after.commit_seq, instant, ids, &mut parcel);
         parcel.records.append(&mut self.aside);
         self.stamp(&mut parcel, after);
+        if !parcel.records.is_empty() {
+            after.told_seq = Some(after.commit_seq);
+        }
         self.progress = after;
         self.dirty = false;
         Sealed {
@@ -342,8 +347,11 @@ impl Lane {
         self.figures_due = false;
     }
 
-    /// Headers by which a reader can prove that nothing is missing and nothing is there twice.
+    /// Headers by which a reader can prove that nothing is missing and nothing is there twice; `progress` still names
+    /// the commit before this one that published.
     fn stamp(&self, parcel: &mut Parcel, progress: Progress) {
+        let count = parcel.records.len().to_string();
+        let previous = progress.told_seq.map(|seq| seq.to_string());
         for (index, record) in parcel.records.iter_mut().enumerate() {
             let own = [
                 ("incarnation", progress.incarnation.to_string()),
@@ -353,6 +361,8 @@ impl Lane {
                 ("line", self.line.name().to_owned()),
             ];
             record.headers.extend(own.map(|(name, value)| (name.to_owned(), value.into_bytes())));
+            record.headers.push(("count".to_owned(), count.clone().into_bytes()));
+            record.headers.extend(previous.iter().map(|seq| ("prev_seq".to_owned(), seq.clone().into_bytes())));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::production::input::Classification;
 use crate::domain::production::stop::Stop;
 use crate::domain::time::{Ms, Span};
 use crate::engine::lane::Sealed;
+pub use crate::store::Checkpoint;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -27,21 +28,6 @@ pub enum StoreError {
     /// It will not work without a change.
     #[error("{0}")]
     Permanent(String),
-}
-
-/// A line as the store has it after this owner took it over.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Checkpoint {
-    /// −1: nothing read yet.
-    pub next_offset: i64,
-    pub commit_seq: u64,
-    pub owner_epoch: u64,
-    /// Last commit known to be on the topics; the group's offset metadata may know a later one.
-    pub published_seq: u64,
-    pub incarnation: u32,
-    pub state_version: u32,
-    /// Empty: the line has never committed.
-    pub state: Vec<u8>,
 }
 
 /// What a person or an administrator wants of a line.

@@ -252,6 +252,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             commit_seq: checkpoint.commit_seq,
             owner_epoch: checkpoint.owner_epoch,
             incarnation: checkpoint.incarnation,
+            told_seq: checkpoint.told_seq,
         };
         let lane = Lane::new(self.tenant.clone(), restored, progress, Duration::from_millis(cadence_ms));
         self.lanes.insert(line.to_owned(), lane);

@@ -75,6 +75,7 @@ mod tests {
             owner_epoch: 1,
             published_seq: 0,
             incarnation: 1,
+            told_seq: Some(0),
             state_version: 1,
             state: Vec::new(),
         }

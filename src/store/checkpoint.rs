@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::Row;
+use sqlx::mysql::MySqlRow;
 
 use super::error::Result;
 use super::name::LineName;
@@ -20,6 +21,9 @@ pub struct Checkpoint {
     /// Up to here is known to be published; written lazily, so Kafka may know more.
     pub published_seq: u64,
     pub incarnation: u32,
+    /// Last commit of this incarnation that published a record; 0: none has, none: not known, of a line that an older
+    /// Andon left behind.
+    pub told_seq: Option<u64>,
     /// Of the encoding of `state`; 0 with an empty one.
     pub state_version: u32,
     pub state: Vec<u8>,
@@ -41,6 +45,19 @@ impl Checkpoint {
     }
 }
 
+fn read(row: &MySqlRow) -> Result<Checkpoint> {
+    Ok(Checkpoint {
+        next_offset: row.try_get(0)?,
+        commit_seq: row.try_get(1)?,
+        owner_epoch: row.try_get(2)?,
+        published_seq: row.try_get(3)?,
+        incarnation: row.try_get(4)?,
+        state_version: row.try_get(5)?,
+        state: row.try_get(6)?,
+        told_seq: row.try_get(7)?,
+    })
+}
+
 impl TenantDb {
     /// Makes the caller the owner of a line: counts up `owner_epoch`, so that whoever owned it before fails at its
     /// next commit, with no clock involved; then answers the line's memory. Makes the line's tables when missing.
@@ -53,8 +70,8 @@ impl TenantDb {
         let mut transaction = self.pool.begin().await?;
         sqlx::query(
             "INSERT INTO checkpoint (topic, `partition`, line, next_offset, commit_seq, owner_epoch, published_seq,
-                 incarnation, state_version, state, updated_at)
-             VALUES (?, 0, ?, -1, 0, 1, 0, 1, 0, '', UTC_TIMESTAMP(3))
+                 incarnation, state_version, state, updated_at, told_seq)
+             VALUES (?, 0, ?, -1, 0, 1, 0, 1, 0, '', UTC_TIMESTAMP(3), 0)
              ON DUPLICATE KEY UPDATE owner_epoch = owner_epoch + 1, updated_at = UTC_TIMESTAMP(3)",
         )
         .bind(topic)
@@ -62,26 +79,19 @@ impl TenantDb {
         .execute(&mut *transaction)
         .await?;
         let row = sqlx::query(
-            "SELECT next_offset, commit_seq, owner_epoch, published_seq, incarnation, state_version, state, topic
+            "SELECT next_offset, commit_seq, owner_epoch, published_seq, incarnation, state_version, state, told_seq,
+                 topic
              FROM checkpoint WHERE line = ?",
         )
         .bind(line.as_str())
         .fetch_one(&mut *transaction)
         .await?;
-        let stored_topic: String = row.try_get(7)?;
+        let stored_topic: String = row.try_get(8)?;
         if stored_topic != topic {
             let problem = format!("line {line} has its checkpoint under topic {stored_topic}, not {topic}");
             return Err(super::StoreError::Conflict(problem));
         }
-        let checkpoint = Checkpoint {
-            next_offset: row.try_get(0)?,
-            commit_seq: row.try_get(1)?,
-            owner_epoch: row.try_get(2)?,
-            published_seq: row.try_get(3)?,
-            incarnation: row.try_get(4)?,
-            state_version: row.try_get(5)?,
-            state: row.try_get(6)?,
-        };
+        let checkpoint = read(&row)?;
         transaction.commit().await?;
         Ok(checkpoint)
     }
@@ -90,22 +100,13 @@ impl TenantDb {
     pub async fn checkpoint(&self, line: &str) -> Result<Option<Checkpoint>> {
         let line = LineName::new(line)?;
         let row = sqlx::query(
-            "SELECT next_offset, commit_seq, owner_epoch, published_seq, incarnation, state_version, state
+            "SELECT next_offset, commit_seq, owner_epoch, published_seq, incarnation, state_version, state, told_seq
              FROM checkpoint WHERE line = ?",
         )
         .bind(line.as_str())
         .fetch_optional(&self.pool)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Checkpoint {
-            next_offset: row.try_get(0)?,
-            commit_seq: row.try_get(1)?,
-            owner_epoch: row.try_get(2)?,
-            published_seq: row.try_get(3)?,
-            incarnation: row.try_get(4)?,
-            state_version: row.try_get(5)?,
-            state: row.try_get(6)?,
-        }))
+        row.as_ref().map(read).transpose()
     }
 
     /// What of the line waits to be published after `commit_seq`, in order.

@@ -49,6 +49,8 @@ pub struct TopicDescription {
     pub cleanup_policy: String,
     /// Milliseconds; -1: for ever.
     pub retention_ms: i64,
+    /// Records younger than this are never compacted away, milliseconds.
+    pub compaction_lag_ms: i64,
     /// `CreateTime` or `LogAppendTime`.
     pub timestamp_type: String,
     /// What the group has published up to; none where it has not been.
@@ -97,6 +99,8 @@ impl Admin {
             ("cleanup.policy", "compact".to_owned()),
             ("segment.ms", "3600000".to_owned()),
             ("segment.bytes", "16777216".to_owned()),
+            // What is younger is all there, so that a reader can prove it.
+            ("min.compaction.lag.ms", "3600000".to_owned()),
         ];
         let wanted =
             [(detections(tenant, line), input), (downtime(tenant, line), output.clone()), (oee(tenant, line), output)];
@@ -151,6 +155,7 @@ impl Admin {
                 high,
                 cleanup_policy: config("cleanup.policy"),
                 retention_ms: config("retention.ms").parse().unwrap_or(-1),
+                compaction_lag_ms: config("min.compaction.lag.ms").parse().unwrap_or(0),
                 timestamp_type: config("message.timestamp.type"),
                 group_offset,
                 lag: is_input.then(|| (high - group_offset.unwrap_or(low).max(low)).max(0)),

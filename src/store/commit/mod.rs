@@ -40,6 +40,8 @@ pub struct LineCommit<'a> {
     pub expected_seq: u64,
     /// Where to go on in the line's topic.
     pub next_offset: i64,
+    /// Last commit of the incarnation that has records to publish, this one included; none: not known.
+    pub told_seq: Option<u64>,
     /// The line's whole memory, in the encoding `state_version`.
     pub state: &'a [u8],
     pub state_version: u32,

@@ -113,6 +113,14 @@ async fn move_group(session: &mut Session, group: &[&LineCommit<'_>]) -> Result<
     for commit in group {
         sql.words(" WHEN ").bytes(commit.topic.as_bytes()).words(" THEN ").int(commit.next_offset);
     }
+    sql.words(" END, told_seq = CASE topic");
+    for commit in group {
+        sql.words(" WHEN ").bytes(commit.topic.as_bytes()).words(" THEN ");
+        match commit.told_seq {
+            Some(seq) => sql.int(seq),
+            None => sql.words("NULL"),
+        };
+    }
     sql.words(" END, state_version = CASE topic");
     for commit in group {
         sql.words(" WHEN ").bytes(commit.topic.as_bytes()).words(" THEN ").int(commit.state_version);

@@ -154,6 +154,7 @@ impl Owner {
             expected_epoch: self.checkpoint.owner_epoch,
             expected_seq: self.checkpoint.commit_seq,
             next_offset: self.checkpoint.next_offset.max(0) + changes.detections.len() as i64,
+            told_seq: Some(self.checkpoint.commit_seq + 1),
             state: b"state\x00\xff'",
             state_version: 1,
             changes,
@@ -169,6 +170,7 @@ impl Owner {
     pub fn moved(&mut self, changes: &Changes) {
         self.checkpoint.next_offset = self.checkpoint.next_offset.max(0) + changes.detections.len() as i64;
         self.checkpoint.commit_seq += 1;
+        self.checkpoint.told_seq = Some(self.checkpoint.commit_seq);
     }
 }
 
