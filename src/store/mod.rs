@@ -35,7 +35,7 @@ pub use self::command::{Command, CommandBody, CommandOutcome, NewCommand};
 pub use self::commit::{CommitError, LineCommit};
 pub use self::error::{Result, StoreError};
 pub use self::name::tenant_database;
-pub use self::read::StoredInput;
+pub use self::read::{DetectionPage, StoredInput};
 pub use self::spec::ConfigVersion;
 pub use self::tenant::TenantDb;
 use crate::config::tenant::TenantSpec;

@@ -26,6 +26,17 @@ pub struct StoredInput {
     pub after_offset: i64,
 }
 
+/// Which detections of a line a page has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetectionPage {
+    pub span: Span,
+    /// Time and id of the last one before the page.
+    pub after: Option<(Ms, i64)>,
+    pub area: Option<i32>,
+    pub product: Option<i32>,
+    pub limit: u32,
+}
+
 /// Reads a column's JSON.
 fn from_json<T: serde::de::DeserializeOwned>(table: &str, json: &str) -> Result<T> {
     serde_json::from_str(json).map_err(|error| StoreError::corrupt(table, error))
@@ -89,6 +100,32 @@ impl TenantDb {
             line.detections()
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(stamp(span.from)).bind(stamp(span.to));
+        query.fetch_all(&self.pool).await?.iter().map(detection).collect()
+    }
+
+    /// The first `limit` accepted detections of the span after `after` (time, id), late ones included, in the order of
+    /// time, then id; of one area, of one product, or of all.
+    pub async fn detections_page(&self, line: &str, wanted: &DetectionPage) -> Result<Vec<(Detection, bool)>> {
+        let line = self.line(line).await?;
+        let (at, id) = wanted.after.unwrap_or((wanted.span.from - 1, i64::MAX));
+        let sql = format!(
+            "SELECT {} FROM `{}` WHERE detected_at >= ? AND detected_at < ?
+                AND (detected_at > ? OR detection_id > ?)
+                AND (? OR area_id = ?) AND (? OR product_id = ?)
+             ORDER BY detected_at, detection_id LIMIT ?",
+            detection_columns(),
+            line.detections()
+        );
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(stamp(wanted.span.from.max(at)))
+            .bind(stamp(wanted.span.to))
+            .bind(stamp(at))
+            .bind(id)
+            .bind(wanted.area.is_none())
+            .bind(wanted.area.unwrap_or(0))
+            .bind(wanted.product.is_none())
+            .bind(wanted.product.unwrap_or(0))
+            .bind(wanted.limit);
         query.fetch_all(&self.pool).await?.iter().map(detection).collect()
     }
 

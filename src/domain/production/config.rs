@@ -137,6 +137,16 @@ impl LineConfig {
         self.areas.iter().any(|a| a.id == area && (!has_output || a.role == Role::Output))
     }
 
+    /// The part that an area plays in the counts: its role, and of a line without output areas the last that is no
+    /// reject area in the line's order plays the output. None: an area that this version does not have.
+    pub fn part_of(&self, area: i32) -> Option<Role> {
+        let own = self.areas.iter().find(|a| a.id == area)?.role;
+        let has_output = self.areas.iter().any(|a| a.role == Role::Output);
+        let last = self.areas.iter().rfind(|a| a.role != Role::Reject);
+        let stands_in = !has_output && last.is_some_and(|last| last.id == area);
+        Some(if stands_in { Role::Output } else { own })
+    }
+
     /// The cameras assigned to exit areas; empty: the line has no `no_data`.
     pub fn exit_cameras(&self) -> Vec<i32> {
         let mut cameras: Vec<i32> =

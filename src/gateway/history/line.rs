@@ -2,6 +2,7 @@
 
 use crate::domain::production::changes::MinuteRow;
 use crate::domain::production::config::LineConfig;
+use crate::domain::production::detection::Detection;
 use crate::domain::production::figure::{Figure, Frame, Window};
 use crate::domain::production::sums::Sums;
 use crate::domain::time::{FOREVER, MINUTE_MS, Ms, Span};
@@ -42,10 +43,25 @@ impl<'a> LineHistory<'a> {
         self.clock
     }
 
+    /// Every version of the line, ascending.
+    pub(super) fn configs(&self) -> &[LineConfig] {
+        &self.configs
+    }
+
+    /// The version that holds at an instant.
+    pub(super) fn in_force(&self, at: Ms) -> Option<&LineConfig> {
+        self.configs.iter().rev().find(|config| config.valid_from <= at).or(self.configs.first())
+    }
+
+    /// Accepted detections of the period that are not late.
+    pub(super) async fn detections(&self, period: Span) -> Result<Vec<Detection>, StoreError> {
+        let stored = self.database.detections(&self.line, period, false).await?;
+        Ok(stored.into_iter().map(|(detection, _)| detection).collect())
+    }
+
     /// The milliseconds of a live window's period that are its own: of a business day not its holes.
     pub fn own(&self, window: Window, period: Span) -> Vec<Span> {
-        let in_force = self.configs.iter().rev().find(|config| config.valid_from <= period.from);
-        let (Some(config), Window::BusinessDay) = (in_force.or(self.configs.first()), window) else {
+        let (Some(config), Window::BusinessDay) = (self.in_force(period.from), window) else {
             return vec![period];
         };
         let date = config.calendar.slot(period.from).date;
@@ -117,7 +133,7 @@ impl<'a> LineHistory<'a> {
 }
 
 /// The parts of a period that are no whole minutes: none, one or two.
-fn fragments(period: Span) -> Vec<Span> {
+pub(super) fn fragments(period: Span) -> Vec<Span> {
     let first = period.from.div_euclid(MINUTE_MS) * MINUTE_MS;
     let last = period.to.div_euclid(MINUTE_MS) * MINUTE_MS;
     if first == last {

@@ -2,5 +2,6 @@
 
 mod edge;
 pub mod line;
+pub mod pieces;
 
 pub use line::LineHistory;

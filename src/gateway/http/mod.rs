@@ -3,15 +3,18 @@
 pub mod aggregate;
 pub mod auth;
 pub mod caller;
+pub mod detections;
 pub mod downtime;
 pub mod live;
 pub mod metrics;
 pub mod openapi;
 pub mod pages;
+pub mod pieces;
 pub mod production;
 pub mod query;
 pub mod registry;
 pub mod routes;
+pub mod stop_summary;
 pub mod subjects;
 pub mod system;
 

@@ -69,19 +69,31 @@ impl Query {
 
     /// [from, to), when both are given.
     pub fn period(&self) -> Result<Option<Span>, Problem> {
-        let span = match (self.instant("from")?, self.instant("to")?) {
+        self.span("from", "to")
+    }
+
+    /// As [`Query::period`], of other names.
+    pub fn span(&self, from: &str, to: &str) -> Result<Option<Span>, Problem> {
+        let span = match (self.instant(from)?, self.instant(to)?) {
             (None, None) => return Ok(None),
-            (Some(from), Some(to)) => Span::new(from, to),
-            (None, Some(_)) => return Err(Problem::bad_request("from: is missing beside to")),
-            (Some(_), None) => return Err(Problem::bad_request("to: is missing beside from")),
+            (Some(begin), Some(end)) => Span::new(begin, end),
+            (None, Some(_)) => return Err(Problem::bad_request(format!("{from}: is missing beside {to}"))),
+            (Some(_), None) => return Err(Problem::bad_request(format!("{to}: is missing beside {from}"))),
         };
         if span.is_empty() {
-            return Err(Problem::bad_request("from: must be before to"));
+            return Err(Problem::bad_request(format!("{from}: must be before {to}")));
         }
         if span.len() > MAX_PERIOD_MS {
-            return Err(Problem::bad_request("from: lies more than 10 years before to"));
+            return Err(Problem::bad_request(format!("{from}: lies more than 10 years before {to}")));
         }
         Ok(Some(span))
+    }
+
+    /// A whole number, as ids of areas and products are.
+    pub fn number(&self, name: &str) -> Result<Option<i32>, Problem> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let wrong = |_| Problem::bad_request(format!("{name}: {text:?} is no whole number"));
+        text.parse().map(Some).map_err(wrong)
     }
 
     /// A count from 1 to `most`.
@@ -130,6 +142,15 @@ mod tests {
             "from=yesterday&to=2026-01-01T00:00:00Z",
         ] {
             assert!(query(wrong).period().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ids_are_whole_numbers() {
+        assert_eq!(query("area=-3").number("area").unwrap(), Some(-3));
+        assert_eq!(query("").number("area").unwrap(), None);
+        for wrong in ["area=", "area=1.5", "area=99999999999", "area=1&area=2"] {
+            assert!(query(wrong).number("area").is_err(), "{wrong}");
         }
     }
 

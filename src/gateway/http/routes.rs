@@ -14,7 +14,9 @@ use serde_json::json;
 
 use super::caller::{is_foreign, token};
 use super::query::Query;
-use super::{aggregate, auth, downtime, live, metrics, openapi, production, system};
+use super::{
+    aggregate, auth, detections, downtime, live, metrics, openapi, pieces, production, stop_summary, system,
+};
 use crate::gateway::App;
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::{Identity, Right};
@@ -56,11 +58,20 @@ pub fn api() -> Vec<Route> {
         get("/live/events", Live(Look), live::events),
         post("/live/ticket", Needs(Look), live::ticket),
         get("/metrics/oee", Needs(Look), metrics::oee),
+        get("/metrics/availability", Needs(Look), metrics::availability),
+        get("/metrics/performance", Needs(Look), metrics::performance),
+        get("/metrics/quality", Needs(Look), metrics::quality),
+        get("/metrics/comparison", Needs(Look), metrics::comparison),
         get("/downtime", Needs(Look), downtime::list),
+        get("/downtime/summary", Needs(Look), stop_summary::summary),
         get("/downtime/{downtime_id}", Needs(Look), downtime::one),
         put("/downtime/{downtime_id}", Needs(Classify), downtime::classify),
         get("/commands/{command_id}", Needs(Look), downtime::command),
         get("/data/aggregate", Needs(Look), aggregate::aggregate),
+        get("/data/detections", Needs(Look), detections::list),
+        get("/data/production/summary", Needs(Look), pieces::summary),
+        get("/data/production/by-product", Needs(Look), pieces::by_product),
+        get("/data/production/by-area", Needs(Look), pieces::by_area),
         get("/production/lines", Needs(Look), production::list_lines),
         get("/production/lines/{line}", Needs(Look), production::one_line),
         get("/production/lines/{line}/areas", Needs(Look), production::areas_of_line),
