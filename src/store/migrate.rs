@@ -41,7 +41,8 @@ macro_rules! migrations {
 }
 
 const GLOBAL: &[Migration] = migrations!["global/0001_identity", "global/0002_dashboards"];
-const TENANT: &[Migration] = migrations!["tenant/0001_plant", "tenant/0002_pipeline", "tenant/0003_input_kinds", "tenant/0004_chain"];
+const TENANT: &[Migration] =
+    migrations!["tenant/0001_plant", "tenant/0002_pipeline", "tenant/0003_input_kinds", "tenant/0004_chain"];
 const LINE: &[Migration] = migrations!["tenant/line/0001_tables"];
 
 /// Brings the global database up to date, making it when it is missing.

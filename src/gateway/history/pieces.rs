@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn a_period_is_whole_minutes_and_fragments() {
-        for (from, to) in [(0, 60_000), (1, 60_000), (1, 59_000), (30_000, 200_000), (-90_000, 61_000), (60_000, 60_001)] {
+        for (from, to) in
+            [(0, 60_000), (1, 60_000), (1, 59_000), (30_000, 200_000), (-90_000, 61_000), (60_000, 60_001)]
+        {
             let period = Span::new(from, to);
             let whole = whole_minutes(period).map_or(0, |whole| whole.len());
             let rest: Ms = fragments(period).iter().map(Span::len).sum();

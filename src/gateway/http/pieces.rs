@@ -107,8 +107,7 @@ pub async fn summary(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<S
     for line in lines_of(&asked)? {
         let history = history(&app, &asked, &database, &line).await?;
         let sums = history.sums(period).await.map_err(Problem::database)?;
-        let pieces =
-            Pieces { total: sums.total, good: sums.good, reject: sums.reject, outside_pbt: sums.outside_pbt };
+        let pieces = Pieces { total: sums.total, good: sums.good, reject: sums.reject, outside_pbt: sums.outside_pbt };
         let mut amount = Amount { pieces, ..Amount::default() };
         for ((_, id), counts) in history.pieces(period).await.map_err(Problem::database)? {
             match product(&asked, id).and_then(|product| product.weight_g) {

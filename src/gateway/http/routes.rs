@@ -14,9 +14,7 @@ use serde_json::json;
 
 use super::caller::{is_foreign, token};
 use super::query::Query;
-use super::{
-    aggregate, auth, detections, downtime, live, metrics, openapi, pieces, production, stop_summary, system,
-};
+use super::{aggregate, auth, detections, downtime, live, metrics, openapi, pieces, production, stop_summary, system};
 use crate::gateway::App;
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::{Identity, Right};

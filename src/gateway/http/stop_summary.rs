@@ -104,8 +104,11 @@ impl Tallies {
         let mut by_reason: Vec<OfReason> = self
             .by_reason
             .into_iter()
-            .map(|((reason_code, planned), tally)| {
-                OfReason { name: reason_code.as_deref().and_then(&name), reason_code, planned, tally }
+            .map(|((reason_code, planned), tally)| OfReason {
+                name: reason_code.as_deref().and_then(&name),
+                reason_code,
+                planned,
+                tally,
             })
             .collect();
         by_reason.sort_by_key(|reason| -reason.tally.duration_ms);
