@@ -3,7 +3,7 @@
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::commit::{PieceRow, SUMS_COLUMNS, sums_of};
+use super::commit::{PieceRow, SUMS_COLUMNS};
 use super::error::{Result, StoreError};
 use super::name::LineName;
 use super::stamp::{ms_of, stamp};
@@ -12,6 +12,7 @@ use crate::domain::production::changes::{MinuteRow, PieceCount, ShiftRecord};
 use crate::domain::production::detection::{CameraStatus, Detection};
 use crate::domain::production::input::{Classification, LineInput};
 use crate::domain::production::stop::{Stop, StopStatus};
+use crate::domain::production::sums::Sums;
 use crate::domain::time::{Ms, Span};
 
 /// Identities asked for in one statement.
@@ -238,7 +239,7 @@ impl TenantDb {
             let count = |PieceRow(area_id, product_id, quantity)| PieceCount { area_id, product_id, quantity };
             Ok(MinuteRow {
                 minute: row.try_get(0)?,
-                sums: sums_of(values),
+                sums: Sums::from_fields(values),
                 pieces: pieces.into_iter().map(count).collect(),
                 slices: row.try_get(2)?,
             })

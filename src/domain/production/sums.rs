@@ -66,7 +66,56 @@ pub struct Sums {
     pub micro_stops: i64,
 }
 
+/// Numbers in [`Sums`].
+pub const FIELDS: usize = 18;
+
 impl Sums {
+    /// Every number, in the order of tables and stored slices: it never changes, new ones come last.
+    pub fn to_fields(&self) -> [i64; FIELDS] {
+        let [unscheduled, planned, no_data, running, micro, stopped] = self.buckets;
+        [
+            unscheduled,
+            planned,
+            no_data,
+            running,
+            micro,
+            stopped,
+            self.apt_ms,
+            self.total,
+            self.good,
+            self.reject,
+            self.outside_pbt,
+            self.good_outside,
+            self.ideal_ns,
+            self.seen,
+            self.without_cycle,
+            self.unmeasured,
+            self.stops,
+            self.micro_stops,
+        ]
+    }
+
+    /// The sums of [`Sums::to_fields`].
+    pub fn from_fields(fields: [i64; FIELDS]) -> Sums {
+        let [b0, b1, b2, b3, b4, b5, apt_ms, total, good, reject, outside_pbt, good_outside, rest @ ..] = fields;
+        let [ideal_ns, seen, without_cycle, unmeasured, stops, micro_stops] = rest;
+        Sums {
+            buckets: [b0, b1, b2, b3, b4, b5],
+            apt_ms,
+            total,
+            good,
+            reject,
+            outside_pbt,
+            good_outside,
+            ideal_ns,
+            seen,
+            without_cycle,
+            unmeasured,
+            stops,
+            micro_stops,
+        }
+    }
+
     pub fn bucket(&self, bucket: Bucket) -> Ms {
         self.buckets[bucket as usize]
     }

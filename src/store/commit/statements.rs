@@ -6,12 +6,13 @@ use super::sql::{Rows, Sql, run};
 use super::{CommitError, LineCommit, PieceRow};
 use crate::domain::production::changes::{MinuteRow, StopChange};
 use crate::domain::production::input::LineInput;
-use crate::domain::production::sums::Sums;
+use crate::domain::production::sums::FIELDS;
 
 type Commits<'a> = [(LineName, &'a LineCommit<'a>)];
 
-/// Columns of `rollup_minute_{line}` that hold [`Sums`], in the order of [`sums_values`].
-pub(in crate::store) const SUMS_COLUMNS: [&str; 18] = [
+/// Columns of `rollup_minute_{line}` that hold sums, in the order of
+/// [`crate::domain::production::sums::Sums::to_fields`].
+pub(in crate::store) const SUMS_COLUMNS: [&str; FIELDS] = [
     "unscheduled_ms",
     "planned_stop_ms",
     "no_data_ms",
@@ -31,51 +32,6 @@ pub(in crate::store) const SUMS_COLUMNS: [&str; 18] = [
     "stops",
     "micro_stops",
 ];
-
-fn sums_values(sums: &Sums) -> [i64; 18] {
-    let [unscheduled, planned, no_data, running, micro, stopped] = sums.buckets;
-    [
-        unscheduled,
-        planned,
-        no_data,
-        running,
-        micro,
-        stopped,
-        sums.apt_ms,
-        sums.total,
-        sums.good,
-        sums.reject,
-        sums.outside_pbt,
-        sums.good_outside,
-        sums.ideal_ns,
-        sums.seen,
-        sums.without_cycle,
-        sums.unmeasured,
-        sums.stops,
-        sums.micro_stops,
-    ]
-}
-
-/// [`Sums`] of the values of [`SUMS_COLUMNS`].
-pub(in crate::store) fn sums_of(values: [i64; 18]) -> Sums {
-    let [b0, b1, b2, b3, b4, b5, apt_ms, total, good, reject, outside_pbt, good_outside, rest @ ..] = values;
-    let [ideal_ns, seen, without_cycle, unmeasured, stops, micro_stops] = rest;
-    Sums {
-        buckets: [b0, b1, b2, b3, b4, b5],
-        apt_ms,
-        total,
-        good,
-        reject,
-        outside_pbt,
-        good_outside,
-        ideal_ns,
-        seen,
-        without_cycle,
-        unmeasured,
-        stops,
-        micro_stops,
-    }
-}
 
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, CommitError> {
     // Numbers, texts and lists: only a number that is none, which JSON cannot say, is refused.
@@ -249,7 +205,7 @@ pub(super) async fn minutes(session: &mut Session, line: &LineName, minutes: &[M
             minute.pieces.iter().map(|count| PieceRow(count.area_id, count.product_id, count.quantity)).collect();
         let pieces = json(&pieces)?;
         let row = rows.begin().time(minute.minute);
-        for value in sums_values(&minute.sums) {
+        for value in minute.sums.to_fields() {
             row.words(", ").int(value);
         }
         row.words(", ").string(&pieces).words(", ").bytes(&minute.slices);

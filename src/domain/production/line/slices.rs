@@ -2,57 +2,14 @@
 //!
 //! Numbers are zigzag varints (as in Avro). The first byte is the form's version.
 
-use crate::domain::production::sums::Sums;
+use crate::domain::production::sums::{FIELDS, Sums};
 
 const FORM: u8 = 1;
-const FIELDS: usize = 18;
 
 /// A minute's slices could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read the slices of a minute: the bytes are not of form {FORM}; was the table written by a newer Andon?")]
 pub struct BadSlices;
-
-fn fields(sums: &Sums) -> [i64; FIELDS] {
-    let b = &sums.buckets;
-    [
-        b[0],
-        b[1],
-        b[2],
-        b[3],
-        b[4],
-        b[5],
-        sums.apt_ms,
-        sums.total,
-        sums.good,
-        sums.reject,
-        sums.outside_pbt,
-        sums.good_outside,
-        sums.ideal_ns,
-        sums.seen,
-        sums.without_cycle,
-        sums.unmeasured,
-        sums.stops,
-        sums.micro_stops,
-    ]
-}
-
-fn from_fields(f: [i64; FIELDS]) -> Sums {
-    Sums {
-        buckets: [f[0], f[1], f[2], f[3], f[4], f[5]],
-        apt_ms: f[6],
-        total: f[7],
-        good: f[8],
-        reject: f[9],
-        outside_pbt: f[10],
-        good_outside: f[11],
-        ideal_ns: f[12],
-        seen: f[13],
-        without_cycle: f[14],
-        unmeasured: f[15],
-        stops: f[16],
-        micro_stops: f[17],
-    }
-}
 
 fn put(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
@@ -81,7 +38,7 @@ pub fn encode(slices: &[Sums; 6]) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     out.push(FORM);
     for sums in slices {
-        let values = fields(sums);
+        let values = sums.to_fields();
         let mask = values.iter().enumerate().filter(|(_, v)| **v != 0).fold(0u32, |mask, (i, _)| mask | 1 << i);
         put(&mut out, i64::from(mask));
         for value in values.into_iter().filter(|v| *v != 0) {
@@ -106,7 +63,7 @@ pub fn decode(bytes: &[u8]) -> Result<[Sums; 6], BadSlices> {
                 *value = take(&mut rest)?;
             }
         }
-        *sums = from_fields(values);
+        *sums = Sums::from_fields(values);
     }
     if rest.is_empty() { Ok(slices) } else { Err(BadSlices) }
 }
