@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use andon::config::tenant::TenantSpec;
 use andon::domain::production::line::accounts::SLICE_MS;
 use andon::domain::time::{Ms, rfc3339};
+use andon::store::Store;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde_json::json;
@@ -38,7 +39,8 @@ pub struct Apply {
     /// Only tell what would change.
     #[arg(long)]
     dry_run: bool,
-    /// When a changed version begins to hold: RFC 3339, epoch ms or now-24h.
+    /// When a changed version begins to hold: RFC 3339, epoch ms or now-24h. Not before what every line can still book
+    /// anew: its allowed lateness and its longest threshold.
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Ms>,
     #[command(flatten)]
@@ -91,6 +93,9 @@ async fn apply(context: &Context, args: Apply) -> anyhow::Result<()> {
     if !args.dry_run {
         migrate::all(&store).await?;
     }
+    if args.from.is_some() {
+        refuse_what_is_forgotten(&store, &spec, from).await?;
+    }
     let changes = store.apply_spec(&spec, from, AUTHOR, args.dry_run).await;
     let changes = changes.with_context(|| format!("failed to apply {}", args.file.display()))?;
     let mut topics = Vec::new();
@@ -113,6 +118,31 @@ async fn apply(context: &Context, args: Apply) -> anyhow::Result<()> {
         println!("tenant {name}: nothing to change");
     }
     Ok(())
+}
+
+/// A version from a time that some line has forgotten would hold in `recompute` and not in what was told.
+async fn refuse_what_is_forgotten(store: &Store, spec: &TenantSpec, from: Ms) -> anyhow::Result<()> {
+    let known = store.tenants().await.context("failed to read the tenants")?;
+    if !known.iter().any(|tenant| tenant.name == spec.tenant.name && tenant.is_active)
+        || store.apply_spec(spec, from, AUTHOR, true).await?.is_empty()
+    {
+        return Ok(());
+    }
+    let db = store.tenant(&spec.tenant.name).await?;
+    let Some(current) = db.current().await? else { return Ok(()) };
+    let mut latest: Option<(Ms, &str)> = None;
+    for line in spec.lines.iter().filter(|line| current.spec.lines.iter().any(|known| known.name == line.name)) {
+        latest = latest.max(Some((db.rebookable_from(&line.name).await?, line.name.as_str())));
+    }
+    match latest {
+        Some((earliest, line)) if from < earliest => bail!(
+            "failed to apply the file from {}: line {line} can be booked anew from {} on only; write --from {} or later",
+            rfc3339(from),
+            rfc3339(earliest),
+            rfc3339(earliest)
+        ),
+        _ => Ok(()),
+    }
 }
 
 async fn create(context: &Context, args: Create) -> anyhow::Result<()> {

@@ -8,6 +8,8 @@ use sqlx::mysql::MySqlRow;
 use super::error::Result;
 use super::name::LineName;
 use super::tenant::TenantDb;
+use crate::domain::production::line::Needs;
+use crate::domain::time::{BEGINNING, Ms};
 
 /// A row of `checkpoint`, as a new owner finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +109,20 @@ impl TenantDb {
         .fetch_optional(&self.pool)
         .await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// From when on the line can still be booked anew, by its checkpoint: a version that begins before would leave what
+    /// is older as it is. [`BEGINNING`] for a line that never committed.
+    ///
+    /// # Errors
+    /// A state that this binary cannot read.
+    pub async fn rebookable_from(&self, line: &str) -> Result<Ms> {
+        match self.checkpoint(line).await? {
+            Some(there) if !there.state.is_empty() => Needs::of(there.state_version, &there.state)
+                .map(|needs| needs.detections_from)
+                .map_err(|why| super::StoreError::corrupt("checkpoint", why)),
+            _ => Ok(BEGINNING),
+        }
     }
 
     /// What of the line waits to be published after `commit_seq`, in order.
