@@ -14,4 +14,5 @@ mod pipeline {
     mod kafka_topics;
     mod replay;
     mod store;
+    mod versions;
 }

@@ -6,8 +6,10 @@ use crate::domain::production::changes::{MinuteRow, ShiftRecord};
 use crate::domain::production::config::LineConfig;
 use crate::domain::production::detection::{CameraStatus, Detection};
 use crate::domain::production::input::Classification;
+use crate::domain::production::line::timeline::Timeline;
+use crate::domain::production::line::{doubtful_words, resolved_words};
 use crate::domain::production::stop::{Stop, downtime_id};
-use crate::domain::time::{FOREVER, Ms, Span};
+use crate::domain::time::{FOREVER, MINUTE_MS, Ms, Span};
 use crate::engine::ports::{Checkpoint, Command, CommandOutcome, LinePart, PendingCommand, ShardStore, StoreError};
 use crate::store::{self, CommandBody, CommitError, LineCommit, TenantDb};
 
@@ -81,6 +83,26 @@ fn part<'a>(part: &'a LinePart<'_>) -> LineCommit<'a> {
     }
 }
 
+// === impl SharedDb ===
+
+impl SharedDb {
+    /// Whether an exit that is not late lies in a span. The next one is rarely far: it is looked for in growing steps.
+    async fn has_exit(&self, line: &str, timeline: &Timeline, within: Span) -> Result<bool, StoreError> {
+        let (mut from, mut step) = (within.from, 10 * MINUTE_MS);
+        while from < within.to {
+            let part = Span::new(from, within.to.min(from + step));
+            let rows = self.0.detections(line, part, false).await?;
+            let is_exit =
+                |d: &Detection| timeline.at(d.detected_at).counts(d.area_id).is_some_and(|counts| counts.exit);
+            if rows.iter().any(|(detection, _)| is_exit(detection)) {
+                return Ok(true);
+            }
+            (from, step) = (part.to, step * 2);
+        }
+        Ok(false)
+    }
+}
+
 // === impl ShardStore ===
 
 impl ShardStore for SharedDb {
@@ -110,7 +132,18 @@ impl ShardStore for SharedDb {
     }
 
     async fn words(&self, line: &str, span: Span) -> Result<Vec<Classification>, StoreError> {
-        Ok(self.0.classifications(line, span).await?)
+        let words = self.0.classifications(line, span).await?;
+        let doubtful = doubtful_words(span, &words);
+        if doubtful.is_empty() {
+            return Ok(words);
+        }
+        let inputs: Vec<_> = self.0.inputs(line).await?.into_iter().map(|stored| stored.input).collect();
+        let timeline = Timeline::taken_over(self.0.line_configs(line).await?, &inputs);
+        let mut ended = Vec::with_capacity(doubtful.len());
+        for (place, within) in doubtful {
+            ended.push((place, self.has_exit(line, &timeline, within).await?));
+        }
+        Ok(resolved_words(span, words, &ended))
     }
 
     async fn shift_records(&self, line: &str, span: Span) -> Result<Vec<ShiftRecord>, StoreError> {

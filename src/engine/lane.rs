@@ -82,12 +82,13 @@ impl Lane {
         Lane {
             topic: topics::detections(&tenant, line.name()),
             tenant,
+            // A version that was saved while nobody owned the line.
+            dirty: line.has_inputs(),
             line,
             progress,
             cadence,
             late: Vec::new(),
             aside: Vec::new(),
-            dirty: false,
             figures_sent: None,
             figures_due: false,
             last_timer_seq: None,

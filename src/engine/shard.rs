@@ -238,7 +238,6 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
     async fn try_take_over(&mut self, assignment: &Assignment, topic: &str) -> Result<i64, Refused> {
         let line = assignment.line.as_str();
         let Some((configs, cadence_ms)) = self.store.versions(line).await? else { return Err(Refused::NotConfigured) };
-        self.newest_version = self.newest_version.max(self.store.newest_version().await?);
         let checkpoint = self.store.take_over(line, topic).await?;
         check_log(&checkpoint, assignment)?;
         let restored = self.restore(line, configs, &checkpoint).await?;
@@ -482,10 +481,10 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         for (line, lane) in &mut self.lanes {
             match self.store.versions(line).await {
                 Ok(Some((configs, _))) => {
-                    let from = configs.iter().find(|c| c.version == newest).map_or(Ms::MIN, |c| c.valid_from);
-                    info!(tenant = %self.tenant, line, version = newest, "configuration version begins to hold");
-                    lane.line.reconfigure(configs, newest, from);
-                    lane.touch();
+                    if lane.line.reconfigure(configs) {
+                        info!(tenant = %self.tenant, line, version = newest, "configuration version taken over");
+                        lane.touch();
+                    }
                 }
                 Ok(None) => {}
                 Err(why) => {
@@ -513,6 +512,8 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         let saved = saved.max().unwrap_or(0);
         if saved > self.newest_version {
             self.refresh().await;
+            // Commands look at what is stored: what the version changed has to be.
+            self.commit_dirty(&BTreeMap::new(), stop).await;
             if saved > self.newest_version {
                 return;
             }

@@ -45,7 +45,8 @@ pub use self::figures::Report;
 #[derive(Clone, Debug)]
 pub struct BatchInput {
     pub line: String,
-    /// At least one, ascending by `valid_from`, the first from [`crate::domain::time::BEGINNING`].
+    /// At least one, the first from [`crate::domain::time::BEGINNING`]. Where the line recorded from when it took a
+    /// version over ([`LineInput::Version`]), that is when it begins to hold.
     pub configs: Vec<LineConfig>,
     /// Accepted detections in any order, repeats allowed; late ones only where a repair took them in.
     pub detections: Vec<Detection>,
@@ -86,7 +87,7 @@ pub struct Ledger {
 /// # Panics
 /// On an input without a configuration.
 pub fn recompute(input: &BatchInput) -> Ledger {
-    let versions = Versions::new(input.configs.clone());
+    let versions = Versions::new(input.configs.clone(), &input.inputs);
     let detections = in_order_once(&input.detections);
     let clock = clock(&detections, &input.inputs);
     let first = detections.first().map(|d| d.detected_at);

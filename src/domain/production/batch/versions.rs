@@ -1,6 +1,7 @@
 //! The configuration in force at any time.
 
 use crate::domain::production::config::LineConfig;
+use crate::domain::production::input::LineInput;
 use crate::domain::time::{FOREVER, Ms, Span};
 
 /// The versions of a line's configuration, each in force until the next begins.
@@ -8,9 +9,17 @@ use crate::domain::time::{FOREVER, Ms, Span};
 pub struct Versions(Vec<LineConfig>);
 
 impl Versions {
-    /// Of `configs`, ascending by `valid_from`; where two begin at once the later in the list holds.
-    pub fn new(configs: Vec<LineConfig>) -> Self {
+    /// Of `configs`; each holds from when the line took it over, where that is recorded. Where two begin at once the
+    /// later version holds.
+    pub fn new(mut configs: Vec<LineConfig>, inputs: &[LineInput]) -> Self {
         assert!(!configs.is_empty(), "a line has a configuration");
+        for input in inputs {
+            let LineInput::Version { version, at } = input else { continue };
+            for config in configs.iter_mut().filter(|config| config.version == *version) {
+                config.valid_from = *at;
+            }
+        }
+        configs.sort_by_key(|config| (config.valid_from, config.version));
         Self(configs)
     }
 

@@ -122,11 +122,22 @@ impl Accounts {
         self.touch(slice);
         let minute = minute_of(slice);
         if self.is_cold(slice) {
+            self.take_back(minute);
             let pieces = self.cold_pieces.entry(minute).or_default();
             add_piece(pieces, area, product, quantity);
             return;
         }
         *self.counts.entry((minute, area, product)).or_insert(0) += quantity;
+    }
+
+    /// A minute that fell out of the ring in this very batch and is booked once more goes on from what was written.
+    fn take_back(&mut self, minute: i64) {
+        if !self.cold_pieces.contains_key(&minute)
+            && let Some(row) = self.overflow.remove(&minute)
+        {
+            let readable = self.bring_back(&row);
+            debug_assert!(readable.is_ok(), "the row is our own");
+        }
     }
 
     fn is_cold(&self, slice: i64) -> bool {
@@ -153,6 +164,7 @@ impl Accounts {
             return;
         }
         if slice < self.first_slice {
+            self.take_back(minute_of(slice));
             change(self.cold.entry(slice).or_default());
         } else {
             change(&mut self.ring[(slice - self.first_slice) as usize]);
@@ -361,6 +373,27 @@ impl Accounts {
         }
         self.periods.push(period);
         self.periods.sort_by(|a, b| (a.extent().from, &a.key).cmp(&(b.extent().from, &b.key)));
+    }
+
+    /// Gives shifts and days that begin before `at` the time that `spans_of` answers for their first instant: beyond `at`
+    /// they may end earlier, or go on though they had ended. Those that begin after it are forgotten, to be opened anew. `at` is an edge of slices, and what comes after it is
+    /// still in the ring: a day's older part need not be.
+    pub fn reshape_periods(&mut self, at: Ms, spans_of: impl Fn(&PeriodKey, Ms) -> Vec<Span>) {
+        let mut periods = std::mem::take(&mut self.periods);
+        periods.retain(|period| period.extent().from < at);
+        for period in &mut periods {
+            let spans = spans_of(&period.key, period.extent().from);
+            let reshaped = Period { spans, ..period.clone() };
+            for slice in slice_of(at).max(self.first_slice)..self.current {
+                match (period.contains_slice(slice), reshaped.contains_slice(slice)) {
+                    (true, false) => period.sums -= &self.slice(slice),
+                    (false, true) => period.sums += &self.slice(slice),
+                    _ => {}
+                }
+            }
+            period.spans = reshaped.spans;
+        }
+        self.periods = periods;
     }
 
     /// Where the ring begins: minutes from here on rebuild it.

@@ -134,7 +134,12 @@ impl Line {
     }
 
     fn is_late(&self, at: Ms) -> bool {
-        self.watermark().is_some_and(|watermark| at < watermark)
+        self.watermark().max(self.settled_to).is_some_and(|limit| at < limit)
+    }
+
+    /// What was late stays late, whatever lateness the next version allows.
+    pub(super) fn settle_watermark(&mut self) {
+        self.settled_to = self.settled_to.max(self.watermark());
     }
 
     fn is_expired(&self, at: Ms, stamp: Stamp) -> bool {
@@ -154,6 +159,10 @@ impl Line {
     /// The clock goes forward. Shifts that it enters get their books first; a long silence is booked on the way,
     /// so that the books never have to reach back over it.
     fn move_clock(&mut self, at: Ms) {
+        let enters = |clock: Ms| self.timeline.version_at(clock) != self.timeline.version_at(at);
+        if self.clock.is_some_and(enters) {
+            self.settle_watermark();
+        }
         self.clock = Some(at);
         let Some(first) = self.first else { return };
         if at >= self.periods_until {
@@ -310,7 +319,7 @@ impl Line {
         }
     }
 
-    fn book(&mut self, piece: &Piece, sign: i64) {
+    pub(super) fn book(&mut self, piece: &Piece, sign: i64) {
         // The start first: of a long piece it may leave the ring while the time is booked.
         match piece.bucket {
             Bucket::MicroStop => self.accounts.at(piece.span.from, |sums| sums.micro_stops += sign),

@@ -7,7 +7,11 @@ use crate::domain::production::line::tail::Tail;
 use crate::domain::production::line::timeline::Timeline;
 use crate::domain::time::{BEGINNING, FOREVER, Ms, Span};
 
-/// What is known of one exit camera.
+/// Cameras of which the last sign is kept though no version has them at an exit: one may have them tomorrow. More than
+/// a line ever has; beyond it the first known stay.
+const KNOWN_CAMERAS: usize = 256;
+
+/// What is known of one camera.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Camera {
     id: i32,
@@ -19,10 +23,13 @@ struct Camera {
     offline: Vec<Span>,
 }
 
-/// The exit cameras of a line over all its versions.
+/// The cameras of a line: those at an exit in any of its versions, and the last word of the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cameras {
     cameras: Vec<Camera>,
+    /// Ids of the exit cameras of all versions, sorted.
+    #[serde(skip)]
+    at_exits: Vec<i32>,
     /// Accepted statuses that can still matter, sorted by (at, camera, status).
     statuses: Vec<(Ms, i32, Health)>,
     /// Input that is known to be missing.
@@ -43,11 +50,12 @@ impl Cameras {
 
     /// Takes up the cameras of new versions.
     pub fn adopt(&mut self, timeline: &Timeline) {
-        for version in timeline.versions() {
-            for &id in &version.exit_cameras {
-                if self.cameras.iter().all(|c| c.id != id) {
-                    self.cameras.push(Camera { id, base: None, last_sign: None, offline: Vec::new() });
-                }
+        self.at_exits = timeline.versions().iter().flat_map(|v| v.exit_cameras.iter().copied()).collect();
+        self.at_exits.sort_unstable();
+        self.at_exits.dedup();
+        for id in self.at_exits.clone() {
+            if self.cameras.iter().all(|c| c.id != id) {
+                self.cameras.push(Camera { id, base: None, last_sign: None, offline: Vec::new() });
             }
         }
         self.cameras.sort_by_key(|c| c.id);
@@ -56,7 +64,13 @@ impl Cameras {
 
     /// Whether the line can have time without data at all.
     pub fn matter(&self) -> bool {
-        !self.cameras.is_empty()
+        !self.at_exits.is_empty()
+    }
+
+    /// Where an exit camera stands in `cameras`.
+    fn at_exit(&self, id: i32) -> Option<usize> {
+        self.at_exits.binary_search(&id).ok()?;
+        self.cameras.iter().position(|c| c.id == id)
     }
 
     /// Whether a status of this identity was accepted and is still kept.
@@ -69,7 +83,7 @@ impl Cameras {
         let entry = (status.at, status.camera_id, status.status);
         let Err(index) = self.statuses.binary_search(&entry) else { return false };
         self.statuses.insert(index, entry);
-        let Some(camera) = self.cameras.iter().position(|c| c.id == status.camera_id) else { return false };
+        let Some(camera) = self.at_exit(status.camera_id) else { return false };
         let changes = self.sign(camera, status.at);
         changes || status.status == Health::Offline
     }
@@ -77,7 +91,7 @@ impl Cameras {
     /// Takes a detection as its camera's sign of life. True as for [`Cameras::status`].
     pub fn detection(&mut self, detection: &Detection) -> bool {
         let Some(id) = detection.camera_id else { return false };
-        let Some(index) = self.cameras.iter().position(|c| c.id == id) else { return false };
+        let Some(index) = self.at_exit(id) else { return false };
         let overdue = self.shortest_heartbeat_ms.is_some_and(|heartbeat| {
             self.cameras[index].last_sign.is_none_or(|last| detection.detected_at - last > heartbeat)
         });
@@ -109,7 +123,14 @@ impl Cameras {
     /// All dark time, anew: when every exit camera of the version in force is offline, and the holes.
     pub fn dark(&mut self, timeline: &Timeline, tail: &Tail, clock: Ms) -> Vec<Span> {
         self.deadline = None;
-        let signs: Vec<Vec<(Ms, Health)>> = self.cameras.iter().map(|camera| self.signs_of(camera, tail)).collect();
+        let signs: Vec<Vec<(Ms, Health)>> = self
+            .cameras
+            .iter()
+            .map(|camera| match self.at_exits.binary_search(&camera.id) {
+                Ok(_) => self.signs_of(camera, tail),
+                Err(_) => Vec::new(),
+            })
+            .collect();
         let mut offline_at_all: Vec<Vec<Span>> = vec![Vec::new(); self.cameras.len()];
         let mut dark = self.holes.clone();
         for (number, version) in timeline.versions().iter().enumerate() {
@@ -150,18 +171,23 @@ impl Cameras {
     /// A detection leaves the tail: it may be its camera's last sign before what is kept.
     pub fn forget_detection(&mut self, detection: &Detection) {
         let Some(id) = detection.camera_id else { return };
+        self.keep_base(id, detection.detected_at, Health::Online);
+    }
+
+    /// A sign of life leaves what is kept: it may be its camera's last before.
+    fn keep_base(&mut self, id: i32, at: Ms, health: Health) {
         if let Some(camera) = self.cameras.iter_mut().find(|c| c.id == id) {
-            base_of(camera, detection.detected_at, Health::Online);
+            base_of(camera, at, health);
+        } else if self.cameras.len() < KNOWN_CAMERAS {
+            self.cameras.push(Camera { id, base: Some((at, health)), last_sign: None, offline: Vec::new() });
         }
     }
 
     /// Drops statuses and dark time before `keep_from`.
     pub fn prune(&mut self, keep_from: Ms) {
         let keep = self.statuses.partition_point(|(at, _, _)| *at < keep_from);
-        for (at, id, health) in self.statuses.drain(..keep) {
-            if let Some(camera) = self.cameras.iter_mut().find(|c| c.id == id) {
-                base_of(camera, at, health);
-            }
+        for (at, id, health) in self.statuses.drain(..keep).collect::<Vec<_>>() {
+            self.keep_base(id, at, health);
         }
         for camera in &mut self.cameras {
             camera.offline.retain(|dark| dark.to >= keep_from);

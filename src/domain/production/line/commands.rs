@@ -3,6 +3,7 @@
 use crate::domain::production::changes::{MinuteRow, ShiftRecord};
 use crate::domain::production::config::LineConfig;
 use crate::domain::production::input::{Classification, LineInput};
+use crate::domain::production::line::accounts::PeriodKey;
 use crate::domain::production::line::ledger::{Boundary, Piece};
 use crate::domain::production::line::slices::BadSlices;
 use crate::domain::production::line::timeline::Timeline;
@@ -36,8 +37,35 @@ pub struct Recall {
     pub minutes: Vec<MinuteRow>,
     /// Latest records of the shifts in that span.
     pub records: Vec<ShiftRecord>,
-    /// Words given to any part of the stop, in the order given.
+    /// Words given to any part of the stop, in the order given, those of [`doubtful_words`] resolved.
     pub words: Vec<Classification>,
+}
+
+/// Of the words given to any part of `stop`, those given while another stop before it was open, with the time in which
+/// an exit ended them if there was one: the line has forgotten that exit. They matter where others cover a part of the stop
+/// only, for then a half of it can have any of them.
+pub fn doubtful_words(stop: Span, words: &[Classification]) -> Vec<(usize, Span)> {
+    let in_part = |w: &Classification| w.until_exit_after.is_none() && (w.from > stop.from || w.to < stop.to);
+    let begun_inside = |w: &Classification| w.until_exit_after.is_some() && w.from > stop.from;
+    if !words.iter().any(|w| in_part(w) || begun_inside(w)) {
+        return Vec::new();
+    }
+    let places = words.iter().enumerate();
+    let before = places.filter_map(|(place, w)| Some((place, w.until_exit_after.filter(|clock| *clock < stop.from)?)));
+    before.map(|(place, clock)| (place, Span::new(clock + 1, stop.from + 1))).collect()
+}
+
+/// Words with the doubt resolved: those `ended` before the stop are left out, the others cover it to its end.
+pub fn resolved_words(stop: Span, words: Vec<Classification>, ended: &[(usize, bool)]) -> Vec<Classification> {
+    let resolve = |(place, mut words): (usize, Classification)| match ended.iter().find(|(of, _)| *of == place) {
+        Some((_, true)) => None,
+        Some((_, false)) => {
+            (words.to, words.until_exit_after) = (stop.to, None);
+            Some(words)
+        }
+        None => Some(words),
+    };
+    words.into_iter().enumerate().filter_map(resolve).collect()
 }
 
 impl Line {
@@ -74,7 +102,11 @@ impl Line {
             self.open_shift(at);
             at = self.timeline.find(at).slot.span.to;
         }
-        self.stops.recall(stop, recall.words, self.clock.unwrap_or(span.to));
+        // What is not forgotten is known better here than in the table: there may be more in this batch.
+        let oldest = self.boundaries.front().map_or(BEGINNING, |b| b.at).min(self.pruned_to.unwrap_or(BEGINNING));
+        if span.to < oldest {
+            self.stops.recall(stop, recall.words, self.clock.unwrap_or(span.to));
+        }
         Ok(())
     }
 
@@ -186,45 +218,84 @@ impl Line {
         Ok(())
     }
 
-    /// Takes a new set of versions over. `version` begins to hold at `at`; what lies after is booked anew.
-    pub fn reconfigure(&mut self, configs: Vec<LineConfig>, version: u32, at: Ms) {
-        self.out.inputs.push(LineInput::Version { version, at });
-        let reach = self.pruned_to.map_or(at, |pruned_to| pruned_to.max(at));
-        let region = Span::new(reach, FOREVER);
-        let affected = self.counted_in(region);
+    /// Takes the versions of `configs` over that the line does not know yet, and books anew what they change. Each is
+    /// recorded with the time from which it holds here: what is forgotten cannot be booked anew, so that a version from
+    /// before holds from the end of it. False when all are known.
+    pub fn reconfigure(&mut self, configs: Vec<LineConfig>) -> bool {
+        let mut known = self.timeline.configs();
+        let mut newer: Vec<LineConfig> =
+            configs.into_iter().filter(|config| known.iter().all(|k| k.version != config.version)).collect();
+        newer.sort_by_key(|config| config.version);
+        let mut earliest = self.pruned_to.unwrap_or(BEGINNING);
+        let mut begin = None;
+        for config in &mut newer {
+            earliest = known.last().map_or(earliest, |last| last.valid_from.max(earliest));
+            config.valid_from = config.valid_from.max(earliest);
+            begin = begin.or(Some(config.valid_from));
+            self.out.inputs.push(LineInput::Version { version: config.version, at: config.valid_from });
+            known.push(config.clone());
+        }
+        let Some(at) = begin else { return false };
+        let affected = self.counted_in(Span::new(at, FOREVER));
+        // An exit at the very beginning may be none any more, so from the gap before it.
+        let region = Span::new(at - 1, FOREVER);
         let mut before = self.pieces_of_closed(region);
         before.append(&mut self.open_booked);
+        // The side of a micro-stop is taken back by the version by which it was booked; of the rest only what differs,
+        // for an open gap may be longer than the ring.
+        let (sided, before): (Vec<Piece>, Vec<Piece>) =
+            before.into_iter().partition(|piece| piece.bucket == Bucket::MicroStop && piece.span.to > at);
+        for piece in &sided {
+            self.book(piece, -1);
+        }
         for detection in &affected {
             self.count(detection, -1);
         }
-        self.timeline = Timeline::new(configs);
+        self.settle_watermark();
+        let shapes = self.stops.shapes(&self.name, &self.timeline, at);
+        self.timeline = Timeline::new(known);
+        self.stops.retell(shapes, &self.name, &self.timeline);
         self.cameras.adopt(&self.timeline);
-        self.reread_boundaries(reach);
+        self.reread_boundaries(at);
         for detection in &affected {
             self.count(detection, 1);
         }
-        let after = self.pieces_of_closed(region);
+        let mut after = self.pieces_of_closed(region);
+        if let (Some(opening), Some(clock)) = (self.boundaries.back().copied(), self.clock) {
+            self.open_booked = self.pieces(&opening, clock);
+            after.extend(&self.open_booked);
+        }
         self.rebook(&before, &after);
-        self.settle();
-        // Shifts may have other edges now: their books are opened anew from the slices.
-        self.accounts.periods.retain(|period| period.extent().to <= at);
+        self.reshape_periods(at);
+        if self.cameras.matter() {
+            self.look_for_dark();
+        }
+        true
+    }
+
+    /// Shifts and days may have other edges from `at` on.
+    fn reshape_periods(&mut self, at: Ms) {
+        let timeline = &self.timeline;
+        self.accounts.reshape_periods(at, |key, from| match key {
+            PeriodKey::Shift { .. } => timeline.shift_around(from).map_or(Vec::new(), |(_, spans)| spans),
+            PeriodKey::Day { .. } => timeline.day_around(from).1,
+        });
         self.periods_until = self.periods_until.min(at);
         if let (Some(first), Some(clock)) = (self.first, self.clock)
             && clock >= at
         {
             self.open_periods(Span::new(at.max(first), clock + 1));
         }
-        if self.cameras.matter() {
-            self.look_for_dark();
-        }
     }
 
     /// Which detections are exits, and what credit they earn, by the versions now in force from `at` on.
     pub(super) fn reread_boundaries(&mut self, at: Ms) {
-        let keep = self.boundaries.partition_point(|b| b.at < at).max(1).min(self.boundaries.len());
-        let opening = self.boundaries.front().copied();
+        let keep = self.boundaries.partition_point(|b| b.at < at);
+        // With none before, the first is where the line begins, exit or not.
+        let beginning = self.boundaries.front().filter(|_| keep == 0).map(|b| b.at);
         self.boundaries.truncate(keep);
-        let from = self.boundaries.back().map_or(at, |b| b.at.max(at - 1) + 1).max(at);
+        self.boundaries.extend(beginning.map(|at| Boundary { at, credit_ms: 0, exit: false }));
+        let from = beginning.unwrap_or(at);
         let exits: Vec<Boundary> = self
             .tail
             .range(from, FOREVER)
@@ -244,9 +315,6 @@ impl Line {
                 }
                 _ => self.boundaries.push_back(exit),
             }
-        }
-        if self.boundaries.is_empty() {
-            self.boundaries.extend(opening);
         }
     }
 }

@@ -106,12 +106,7 @@ impl Line {
     fn prune(&mut self) {
         let (Some(keep_from), Some(clock)) = (self.keep_from(), self.clock) else { return };
         let cameras = &mut self.cameras;
-        let matter = cameras.matter();
-        self.tail.prune(keep_from, |detection| {
-            if matter {
-                cameras.forget_detection(detection);
-            }
-        });
+        self.tail.prune(keep_from, |detection| cameras.forget_detection(detection));
         cameras.prune(keep_from);
         let mut stops = std::mem::take(&mut self.stops);
         stops.settle_words(keep_from, |at| self.exit_after(at));
@@ -131,6 +126,7 @@ impl Line {
             keep
         });
         self.records.retain(|record| record.to > clock - KEEP_PERIODS_MS);
+        self.settle_watermark();
         self.pruned_to = Some(self.pruned_to.map_or(keep_from, |before| before.max(keep_from)));
     }
 

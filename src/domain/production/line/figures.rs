@@ -67,11 +67,14 @@ impl Line {
     /// Records of the shifts that the watermark has passed, new or changed since their last record.
     pub(super) fn close_shifts(&mut self) -> Vec<ShiftRecord> {
         let (Some(watermark), Some(first)) = (self.watermark(), self.first) else { return Vec::new() };
+        // One that a new version ends before the first detection may have its record already.
+        let concerns = |p: &&Period| p.extent().to > first || self.records.iter().any(|r| r.from == p.extent().from);
         let closed: Vec<(Period, Sums)> = self
             .accounts
             .periods
             .iter()
-            .filter(|p| matches!(p.key, PeriodKey::Shift { .. }) && p.extent().to <= watermark && p.extent().to > first)
+            .filter(|p| matches!(p.key, PeriodKey::Shift { .. }) && p.extent().to <= watermark)
+            .filter(concerns)
             .filter_map(|p| self.accounts.period(&p.key).map(|(period, sums)| (period.clone(), sums)))
             .collect();
         let mut out = Vec::new();

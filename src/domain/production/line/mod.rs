@@ -10,14 +10,14 @@
 //! minutes and stops concerned back from the store ([`Line::recall`]).
 
 pub mod accounts;
-#[cfg(test)]
-mod against_batch;
 mod apply;
 mod cameras;
 mod commands;
 mod drain;
 mod figures;
 pub mod ledger;
+#[cfg(test)]
+mod model;
 pub mod slices;
 mod snapshot;
 mod stops;
@@ -25,6 +25,8 @@ mod tail;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
+#[cfg(test)]
+mod upgrade;
 
 use std::collections::VecDeque;
 
@@ -34,7 +36,7 @@ use crate::domain::production::detection::Detection;
 use crate::domain::time::{BEGINNING, MINUTE_MS, Ms, Span};
 
 pub use apply::{Outcome, Stamp};
-pub use commands::{CommandError, Recall};
+pub use commands::{CommandError, Recall, doubtful_words, resolved_words};
 pub use snapshot::{BadState, Needs, STATE_VERSION};
 pub use tail::same_content;
 
@@ -79,6 +81,9 @@ pub struct Line {
     periods_until: Ms,
     /// What lies before has been forgotten: it stands as it was told.
     pruned_to: Option<Ms>,
+    /// The greatest watermark before the last drain or version: what was late by it stays late, though a version allow
+    /// more.
+    settled_to: Option<Ms>,
     out: Changes,
 }
 
@@ -114,6 +119,7 @@ impl Line {
             last_hash: String::new(),
             periods_until: BEGINNING,
             pruned_to: None,
+            settled_to: None,
             out: Changes::default(),
         }
     }
@@ -163,6 +169,11 @@ impl Line {
             .max()
             .unwrap_or(0);
         Some((watermark - reach - MINUTE_MS).div_euclid(MINUTE_MS) * MINUTE_MS)
+    }
+
+    /// Whether the next drain has inputs to store, though no record came since.
+    pub fn has_inputs(&self) -> bool {
+        !self.out.inputs.is_empty()
     }
 
     /// Detections accepted since the last drain, with their late flag.

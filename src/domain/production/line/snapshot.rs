@@ -17,13 +17,19 @@ use crate::domain::production::line::tail::Tail;
 use crate::domain::production::line::{Idle, Line};
 use crate::domain::time::{BEGINNING, Ms, Span};
 
-/// Version of the form below. A newer binary reads older forms; an older one refuses newer ones.
-pub const STATE_VERSION: u32 = 1;
+/// Version of the form below. A newer binary reads older forms; an older one refuses newer ones. Each has a fixture.
+///
+/// 1. The first.
+/// 2. `versions`: the configurations by which the line was booked; the last signs of cameras that are at no exit.
+pub const STATE_VERSION: u32 = 2;
 
 /// A checkpoint that cannot be taken up.
 #[derive(Debug, thiserror::Error)]
 pub enum BadState {
-    #[error("read the line's state: it is of version {found}, this binary knows {STATE_VERSION}; run a newer Andon")]
+    #[error(
+        "read the line's state: it is of version {found}, this binary knows up to {STATE_VERSION}: run an Andon at \
+         least as new as the one that wrote it"
+    )]
     Newer { found: u32 },
     #[error("read the line's state: {0}")]
     Form(#[from] serde_json::Error),
@@ -57,6 +63,11 @@ struct State {
     last_hash: String,
     pruned_to: Option<Ms>,
     ring_from: Ms,
+    #[serde(default)]
+    settled_to: Option<Ms>,
+    /// Number and beginning of every version that was taken over. None before form 2: all that are there.
+    #[serde(default)]
+    versions: Option<Vec<(u32, Ms)>>,
 }
 
 fn read(version: u32, bytes: &[u8]) -> Result<State, BadState> {
@@ -95,13 +106,15 @@ impl Line {
             records: self.records.clone(),
             last_hash: self.last_hash.clone(),
             pruned_to: self.pruned_to,
+            settled_to: self.settled_to,
             ring_from: self.accounts.ring_from(),
+            versions: Some(self.timeline.versions().iter().map(|v| (v.config.version, v.config.valid_from)).collect()),
         };
         // Every part is a plain value: there is nothing in it that JSON cannot hold.
         serde_json::to_vec(&state).unwrap_or_default()
     }
 
-    /// The line as it was at a checkpoint.
+    /// The line as it was at a checkpoint, with the versions taken over that were saved since.
     ///
     /// # Errors
     /// [`BadState`] when the checkpoint or a minute cannot be read.
@@ -114,7 +127,8 @@ impl Line {
         minutes: &[MinuteRow],
     ) -> Result<Line, BadState> {
         let state = read(version, bytes)?;
-        let mut line = Line::new(name, configs);
+        let (known, newer) = told_apart(configs, state.versions.as_deref());
+        let mut line = Line::new(name, known);
         line.first = state.first;
         line.clock = state.clock;
         line.clock_record = state.clock_record;
@@ -129,6 +143,7 @@ impl Line {
         line.records = state.records;
         line.last_hash = state.last_hash;
         line.pruned_to = state.pruned_to;
+        line.settled_to = state.settled_to;
         line.boundaries.extend(state.opening);
         if let Some(opening) = state.opening {
             line.reread_boundaries(state.pruned_to.unwrap_or(opening.at));
@@ -139,6 +154,20 @@ impl Line {
                 line.open_booked = line.pieces(&last, clock);
             }
         }
+        // Saved while nobody owned the line, or just before its owner was killed.
+        line.reconfigure(newer);
         Ok(line)
     }
+}
+
+/// The versions by which the line was booked, from when they were taken to hold, and those that it does not know yet.
+fn told_apart(configs: Vec<LineConfig>, booked: Option<&[(u32, Ms)]>) -> (Vec<LineConfig>, Vec<LineConfig>) {
+    let Some(booked) = booked else { return (configs, Vec::new()) };
+    let (mut known, newer): (Vec<_>, Vec<_>) =
+        configs.into_iter().partition(|config| booked.iter().any(|(version, _)| *version == config.version));
+    for config in &mut known {
+        let from = booked.iter().find(|(version, _)| *version == config.version).map(|(_, from)| *from);
+        config.valid_from = from.unwrap_or(config.valid_from);
+    }
+    if known.is_empty() { (newer, known) } else { (known, newer) }
 }

@@ -37,6 +37,9 @@ pub struct Stops {
     /// Instants that divide stops, sorted.
     pub splits: Vec<Ms>,
     touched: BTreeSet<Ms>,
+    /// Stops of which a new version tells another shift or day.
+    #[serde(skip)]
+    retell: BTreeSet<Ms>,
 }
 
 impl Stops {
@@ -146,6 +149,24 @@ impl Stops {
         }
     }
 
+    /// The stops that reach beyond `at`, as they were told.
+    pub fn shapes(&self, line: &str, timeline: &Timeline, at: Ms) -> Vec<Stop> {
+        let reaching = self.told.iter().filter(|(_, told)| told.to > at || told.status == StopStatus::Open);
+        reaching.map(|(from, told)| shape(line, timeline, *from, told)).collect()
+    }
+
+    /// Has those of `shapes` told again that look otherwise under a new version: another shift, day or cut.
+    pub fn retell(&mut self, shapes: Vec<Stop>, line: &str, timeline: &Timeline) {
+        for before in shapes {
+            let from = before.started_at;
+            let now = self.told.get(&from).map(|told| shape(line, timeline, from, told));
+            if now.is_some_and(|now| now != before) {
+                self.touched.insert(from);
+                self.retell.insert(from);
+            }
+        }
+    }
+
     /// What has to be told, compared with what was. `open_from`: start of the piece that reaches the clock.
     pub fn drain(
         &mut self,
@@ -156,6 +177,7 @@ impl Stops {
         judge: impl Fn(&Stops, Span) -> (Option<String>, Option<String>, bool),
     ) -> Vec<StopChange> {
         let mut touched = std::mem::take(&mut self.touched);
+        let retell = std::mem::take(&mut self.retell);
         // An exit at the clock itself closes a stop without moving its end.
         touched.extend(self.told.iter().filter(|(_, told)| told.status == StopStatus::Open).map(|(from, _)| *from));
         let open = open_from.filter(|from| self.live.contains_key(from));
@@ -173,7 +195,8 @@ impl Stops {
             let status = if open == Some(from) { StopStatus::Open } else { StopStatus::Closed };
             let (reason, comment, planned) = judge(self, span);
             let same = told.is_some_and(|t| {
-                t.status == status
+                !retell.contains(&from)
+                    && t.status == status
                     && (t.to == to || status == StopStatus::Open)
                     && t.reason == reason
                     && t.comment == comment

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::calendar::{Schedule, ShiftId, Slot};
 use crate::domain::production::config::{LineConfig, QualityBasis, Role};
+use crate::domain::production::input::LineInput;
 use crate::domain::time::{BEGINNING, FOREVER, HOUR_MS, Ms, Span};
 
 /// What a detection in an area counts as, under one version.
@@ -132,8 +133,24 @@ impl Timeline {
         Timeline { versions, recent: [nowhere.clone(), nowhere], turn: 0 }
     }
 
+    /// The versions of `configs`, each from when `inputs` say that the line took it over.
+    pub fn taken_over(mut configs: Vec<LineConfig>, inputs: &[LineInput]) -> Timeline {
+        for input in inputs {
+            let LineInput::Version { version, at } = input else { continue };
+            for config in configs.iter_mut().filter(|config| config.version == *version) {
+                config.valid_from = *at;
+            }
+        }
+        Timeline::new(configs)
+    }
+
     pub fn versions(&self) -> &[Version] {
         &self.versions
+    }
+
+    /// What each version says, ascending; the first from the beginning.
+    pub fn configs(&self) -> Vec<LineConfig> {
+        self.versions.iter().map(|version| version.config.clone()).collect()
     }
 
     /// Index of the version in force at `at`.

@@ -17,7 +17,7 @@ use andon::domain::time::{BEGINNING, FOREVER, MINUTE_MS, Ms, parse_rfc3339};
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
-pub use self::random::scenarios;
+pub use self::random::{LAYOUTS, builders, scenarios};
 pub use self::scenario::{Scenario, Step, event_time};
 
 /// A second, in milliseconds.

@@ -11,7 +11,8 @@ use super::{LineBuilder, S, at, classify, classify_open, det, hole, split, statu
 /// Where scenarios begin: an ordinary Monday morning, and the nights of both clock changes of Madrid.
 const BEGINNINGS: [&str; 3] = ["2026-01-05T04:00:00Z", "2026-03-28T20:00:00Z", "2026-10-24T20:00:00Z"];
 
-const LAYOUTS: [&[Role]; 6] = [
+/// What the areas of a line can be.
+pub const LAYOUTS: [&[Role]; 6] = [
     &[Role::Output],
     &[Role::Process, Role::Process, Role::Reject],
     &[Role::Input, Role::Output],
@@ -49,7 +50,7 @@ fn configs_of(versions: Vec<(LineBuilder, Ms)>, areas: &[Role], start: Ms) -> Ve
 
 impl LineBuilder {
     /// Gives areas 1, 2, … their roles, or turned by one, and keeps the cameras that they had.
-    fn with_roles(self, roles: &[Role], turned: bool) -> Self {
+    pub(crate) fn with_roles(self, roles: &[Role], turned: bool) -> Self {
         let cameras: Vec<(i32, Vec<i32>)> =
             self.config.areas.iter().map(|area| (area.id, area.cameras.clone())).collect();
         let mut roles = roles.to_vec();
@@ -59,7 +60,8 @@ impl LineBuilder {
     }
 }
 
-fn builders() -> impl Strategy<Value = LineBuilder> {
+/// Random configurations of a line with four areas and any calendar.
+pub fn builders() -> impl Strategy<Value = LineBuilder> {
     let thresholds = (2..180_i64, prop::option::weighted(0.75, 1..100_i64), 0..10_i64);
     let cycles = (prop::option::of(500..9000_i64), prop::option::of(500..9000_i64), any::<bool>());
     let cameras = (0..4_usize, prop::option::weighted(0.3, 5..200_i64));
