@@ -14,5 +14,4 @@ mod pipeline {
     mod kafka_topics;
     mod replay;
     mod store;
-    mod versions;
 }
