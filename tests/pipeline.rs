@@ -3,6 +3,7 @@
 mod support;
 
 mod pipeline {
+    mod browser;
     mod engine;
     mod gateway;
     mod ground;
@@ -13,5 +14,6 @@ mod pipeline {
     mod kafka_tail;
     mod kafka_topics;
     mod replay;
+    mod silence;
     mod store;
 }

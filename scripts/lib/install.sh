@@ -69,6 +69,12 @@ need_node() {
   PATH=$own/bin:$PATH
 }
 
+# need_chromium: a browser for the tests of the pages; ANDON_CHROMIUM names another.
+need_chromium() {
+  if [ -n "${ANDON_CHROMIUM:-}" ] || have chromium || have chromium-browser || have google-chrome; then return; fi
+  apt_install chromium
+}
+
 # fetch_artifacts POM DESTINATION GOAL ARGUMENT…: into DESTINATION, complete or not at all.
 fetch_artifacts() {
   local pom=$1 destination=$2 goal=$3 scratch

@@ -66,7 +66,7 @@ name = "l2"
 }
 
 /// A site with a tenant, its users, an engine and a gateway.
-struct Bench {
+pub(super) struct Bench {
     site: Site,
     tenant: String,
     db: Arc<TenantDb>,
@@ -76,7 +76,7 @@ struct Bench {
 }
 
 impl Bench {
-    async fn new() -> Bench {
+    pub(super) async fn new() -> Bench {
         let site = Site::new();
         let tenant = site.tenant("gateway");
         let store = Arc::new(Store::connect(&site.global_url()).await.expect("the database is up"));
@@ -121,7 +121,7 @@ impl Bench {
     }
 
     /// A client that is signed in, and its bearer token.
-    async fn sign_in(&self, username: &str) -> (Client, String) {
+    pub(super) async fn sign_in(&self, username: &str) -> (Client, String) {
         let client = Client::builder().cookie_store(true).build().expect("a client");
         let body = json!({"username": username, "password": "correct horse"});
         let answer = client.post(self.url("/auth/login")).json(&body).send().await.expect("answered");
@@ -133,7 +133,7 @@ impl Bench {
         (client, body["access_token"].as_str().expect("a token").to_owned())
     }
 
-    fn send(&self, line: &str, detections: impl IntoIterator<Item = Detection>) {
+    pub(super) fn send(&self, line: &str, detections: impl IntoIterator<Item = Detection>) {
         let ids = SchemaIds::builtin();
         let settings = Settings::new(&self.site.servers.kafka, &self.config.kafka);
         let mut producer = Producer::connect(&settings, Duration::ZERO).expect("kafka is up");
@@ -145,7 +145,7 @@ impl Bench {
         producer.flush(Duration::from_secs(10)).expect("flushed");
     }
 
-    async fn socket(&self, token: &str) -> Live {
+    pub(super) async fn socket(&self, token: &str) -> Live {
         let mut request = format!("ws://{}/api/v1/live", self.config.listen).into_client_request().expect("a url");
         let headers = request.headers_mut();
         headers.insert("sec-websocket-protocol", "andon.v1".parse().expect("text"));
@@ -157,7 +157,7 @@ impl Bench {
         live
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.stop.cancel();
         for task in self.tasks {
             tokio::time::timeout(PATIENCE, task).await.expect("a timely end").expect("no panic");
@@ -168,7 +168,7 @@ impl Bench {
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A socket and what its frames add up to, by subscription.
-struct Live {
+pub(super) struct Live {
     socket: Socket,
     subs: BTreeMap<u64, Sub>,
 }
@@ -215,7 +215,7 @@ impl Live {
         sub.position = Some(json!({"epoch": frame["epoch"], "offset": frame["offset"]}));
     }
 
-    async fn subscribe(&mut self, id: u64, widget: &str, resume: Option<&Value>) {
+    pub(super) async fn subscribe(&mut self, id: u64, widget: &str, resume: Option<&Value>) {
         let mut frame = json!({"op": "subscribe", "id": id, "widget": widget, "params": {"line": "l1"}});
         if let Some(position) = resume {
             frame["resume"] = position.clone();
@@ -224,7 +224,7 @@ impl Live {
     }
 
     /// Hears until a subscription has an item that will do.
-    async fn until(&mut self, id: u64, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn until(&mut self, id: u64, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
             let found = self.subs.get(&id).and_then(|sub| sub.items.values().find(|item| is(item)).cloned());
@@ -237,12 +237,12 @@ impl Live {
     }
 }
 
-fn piece(id: i64, at: Ms) -> Detection {
+pub(super) fn piece(id: i64, at: Ms) -> Detection {
     let (camera_id, confidence) = (Some(11), None);
     Detection { detection_id: id, detected_at: at, area_id: 1, product_id: 1, quantity: 1, camera_id, confidence }
 }
 
-fn now() -> Ms {
+pub(super) fn now() -> Ms {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis() as Ms
 }
 

@@ -1,5 +1,6 @@
-// The pages in a real browser against a running Andon: sign in, a wall tile says its state, a line lists its stops, a
-// reason comes back live. Also: nothing on the console, nothing that the content security policy had to refuse.
+// The pages in a real browser against a running Andon: sign in, a wall tile says its state and goes on, a line lists its
+// stops, a reason comes back live and in a second page, and REST says the same. Also: nothing on the console, nothing
+// that the content security policy had to refuse.
 //
 //   ANDON_URL=http://127.0.0.1:8080 ANDON_USER=… ANDON_PASSWORD=… npm run browser-test
 //   ANDON_LINE=l1         the line to look at; without it the first that has a stop in the last 24 hours
@@ -70,6 +71,12 @@ try {
     assert.match(tile.held, /\d/, `${tile.line} does not say since when`);
     assert.match(tile.age, /\d/, `${tile.line} does not say how old its data is`);
   }
+  const counted = () =>
+    [...document.querySelectorAll(".tile-foot > :not(.tile-age)")].map((part) => part.textContent).join("|");
+  const moved = (before) =>
+    [...document.querySelectorAll(".tile-foot > :not(.tile-age)")].map((part) => part.textContent).join("|") !== before;
+  await page.waitForFunction(moved, await page.evaluate(counted), PATIENCE);
+  step("its pieces go on by themselves");
   await picture("wall");
   step(`the wall shows ${tiles.map((tile) => `${tile.line}: ${tile.word} ${tile.held}`).join(", ")}`);
 
@@ -109,6 +116,11 @@ try {
   const id = await stops.last().getAttribute("data-stop");
   const row = page.locator(`li[data-stop="${id}"]`);
   await row.locator("button.stop-row").click();
+  const other = await context.newPage();
+  await other.goto(`${base}/line/${chosen}`);
+  await other.click(".range button:nth-child(3)", PATIENCE);
+  const elsewhere = other.locator(`li[data-stop="${id}"] .stop-reason`);
+  await elsewhere.waitFor({ ...PATIENCE, state: "attached" });
   const choice = row.locator(".choice:has(input:not(:checked):not([value='']))").first();
   const name = (await choice.locator("span").evaluate((span) => span.firstChild.textContent)).trim();
   const comment = `browser test ${Date.now()}`;
@@ -120,6 +132,12 @@ try {
   assert.ok(said.includes(name) && said.includes(comment), `the stop says "${said}" instead of "${name}"`);
   await picture("line");
   step(`the reason "${name}" came back live`);
+  await elsewhere.filter({ hasText: comment }).waitFor(PATIENCE);
+  await other.close();
+  step("and in the second page, which nobody touched");
+  const told = await context.request.get(`${base}/api/v1/downtime/${encodeURIComponent(id)}`);
+  assert.equal((await told.json()).comment, comment, "REST does not say the same");
+  step("and over REST");
 
   await page.reload();
   await page.click(".range button:nth-child(3)", PATIENCE);
