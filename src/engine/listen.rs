@@ -1,7 +1,7 @@
 //! The consumer's thread: polls, sorts records by tenant, and does what the shards ask of the consumer. It never waits
 //! for a database; a tenant that is slow is paused.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::engine::clock::Clock;
 use crate::engine::inbox::{Chunk, RawRecord};
 use crate::engine::publish::{Ownership, owner_of};
 use crate::engine::shard::{FromShard, ToShard};
-use crate::kafka::consumer::{Consumer, ConsumerError, Event, RevocationHandler};
+use crate::kafka::consumer::{ConsumerError, Event, RevocationHandler};
 use crate::watch::health::Health;
 use crate::watch::metrics;
 
@@ -42,17 +43,36 @@ const NOT_OURS: Duration = Duration::from_secs(5);
 /// How often the lag of the lines is measured.
 const LAG_EVERY: Duration = Duration::from_secs(2);
 
-/// What the thread shares with the rest of the engine.
-pub struct Listener {
-    pub shards: Shards,
-    pub ownership: Ownership,
-    pub from_shards: mpsc::UnboundedReceiver<FromShard>,
+/// The group's consumer, as the listener sees it; see [`Consumer`]. The simulation stands its own in its place.
+///
+/// [`Consumer`]: crate::kafka::consumer::Consumer
+pub trait Reader {
+    fn poll(&mut self, max: usize, timeout: Duration, on: &mut dyn FnMut(Event<'_>));
+    fn start(&mut self, topic: &str, offset: i64) -> Result<bool, ConsumerError>;
+    /// First offset that a topic still has.
+    fn beginning(&self, topic: &str) -> Result<i64, ConsumerError>;
+    fn stop(&mut self, topic: &str) -> Result<bool, ConsumerError>;
+    fn pause(&mut self, topic: &str) -> Result<bool, ConsumerError>;
+    fn resume(&mut self, topic: &str) -> Result<bool, ConsumerError>;
+    fn owned(&self) -> Vec<String>;
+    fn lags(&self) -> Vec<(String, i64)>;
+}
+
+/// What the thread shares with the rest of the engine, and what it remembers from turn to turn.
+pub struct Listener<C> {
+    shards: Shards,
+    ownership: Ownership,
+    from_shards: mpsc::UnboundedReceiver<FromShard>,
     /// Topics to be taken over, for the task that asks Kafka and the database.
-    pub assigned: mpsc::UnboundedSender<Vec<String>>,
+    assigned: mpsc::UnboundedSender<Vec<String>>,
     /// A tenant with more records waiting is paused.
-    pub buffered_max: usize,
-    pub health: Health,
-    pub stop: CancellationToken,
+    buffered_max: usize,
+    health: Health,
+    clock: C,
+    progress: Progress,
+    paused: HashMap<String, bool>,
+    again: Vec<(Instant, String)>,
+    measured: Instant,
 }
 
 /// Lines that this process has been given and whether their topics were read to the end.
@@ -72,8 +92,8 @@ pub fn revocation(ownership: Ownership) -> RevocationHandler {
     })
 }
 
-fn measure_lag(consumer: &Consumer) {
-    for (topic, records) in consumer.lags() {
+fn measure_lag(reader: &impl Reader) {
+    for (topic, records) in reader.lags() {
         if let Some((tenant, line)) = owner_of(&topic) {
             metrics::lag(&tenant, &line, records);
         }
@@ -82,94 +102,122 @@ fn measure_lag(consumer: &Consumer) {
 
 // === impl Listener ===
 
-impl Listener {
+impl<C: Clock> Listener<C> {
+    pub fn new(
+        shards: Shards,
+        ownership: Ownership,
+        from_shards: mpsc::UnboundedReceiver<FromShard>,
+        assigned: mpsc::UnboundedSender<Vec<String>>,
+        buffered_max: usize,
+        health: Health,
+        clock: C,
+    ) -> Listener<C> {
+        let measured = clock.instant();
+        Listener {
+            shards,
+            ownership,
+            from_shards,
+            assigned,
+            buffered_max,
+            health,
+            clock,
+            progress: Progress::default(),
+            paused: HashMap::new(),
+            again: Vec::new(),
+            measured,
+        }
+    }
+
     /// Polls until stopped; leaves the group when the consumer is dropped.
-    pub fn run(mut self, consumer: &mut Consumer) -> Result<(), ConsumerError> {
-        let mut progress = Progress::default();
-        let mut paused: HashMap<String, bool> = HashMap::new();
-        let mut again: Vec<(Instant, String)> = Vec::new();
-        let mut measured = Instant::now();
-        while !self.stop.is_cancelled() {
-            if measured.elapsed() >= LAG_EVERY {
-                measured = Instant::now();
-                measure_lag(consumer);
-            }
-            self.serve(consumer, &mut again, &mut progress);
-            self.hold_back(consumer, &mut paused);
-            let mut chunks: HashMap<String, Chunk> = HashMap::new();
-            let mut fatal = None;
-            consumer.poll(AT_ONCE, WAIT, &mut |event| match event {
-                Event::Message { topic, offset, timestamp, key, payload } => {
-                    let record = RawRecord { offset, appended_at: timestamp, key, payload };
-                    match chunks.get_mut(topic) {
-                        Some(chunk) => chunk.push(record),
-                        None => chunks.entry(topic.to_owned()).or_default().push(record),
-                    }
-                }
-                Event::Eof { topic, .. } => {
-                    self.flush_one(topic, &mut chunks);
-                    progress.caught_up.insert(topic.to_owned(), true);
-                    self.tell(topic, |line| ToShard::End { line });
-                }
-                Event::Assigned(topics) => {
-                    info!(lines = topics.len(), "lines assigned");
-                    self.ownership.add(&topics);
-                    progress.caught_up.extend(topics.iter().map(|topic| (topic.clone(), false)));
-                    let _ = self.assigned.send(topics);
-                }
-                Event::Revoked(topics) => {
-                    info!(lines = topics.len(), "lines revoked");
-                    for topic in topics {
-                        chunks.remove(&topic);
-                        progress.caught_up.remove(&topic);
-                        self.tell(&topic, |line| ToShard::Revoked(vec![line]));
-                    }
-                }
-                Event::Error(ConsumerError::Fatal(why)) => fatal = Some(ConsumerError::Fatal(why)),
-                Event::Error(why) => self.complain(&why),
-            });
-            for (topic, chunk) in chunks {
-                self.send(&topic, chunk);
-            }
-            if let Some(why) = fatal {
-                return Err(why);
-            }
-            progress.tell(&self.health);
+    pub fn run(mut self, reader: &mut impl Reader, stop: &CancellationToken) -> Result<(), ConsumerError> {
+        while !stop.is_cancelled() {
+            self.turn(reader)?;
         }
         Ok(())
     }
 
+    /// One poll, and what shards asked for since the last.
+    ///
+    /// # Errors
+    /// When the client can't go on.
+    pub fn turn(&mut self, reader: &mut impl Reader) -> Result<(), ConsumerError> {
+        let now = self.clock.instant();
+        if now.duration_since(self.measured) >= LAG_EVERY {
+            self.measured = now;
+            measure_lag(reader);
+        }
+        self.serve(reader);
+        self.hold_back(reader);
+        let mut chunks: BTreeMap<String, Chunk> = BTreeMap::new();
+        let mut fatal = None;
+        reader.poll(AT_ONCE, WAIT, &mut |event| match event {
+            Event::Message { topic, offset, timestamp, key, payload } => {
+                let record = RawRecord { offset, appended_at: timestamp, key, payload };
+                match chunks.get_mut(topic) {
+                    Some(chunk) => chunk.push(record),
+                    None => chunks.entry(topic.to_owned()).or_default().push(record),
+                }
+            }
+            Event::Eof { topic, .. } => {
+                self.flush_one(topic, &mut chunks);
+                self.progress.caught_up.insert(topic.to_owned(), true);
+                self.tell(topic, |line| ToShard::End { line });
+            }
+            Event::Assigned(topics) => {
+                info!(lines = topics.len(), "lines assigned");
+                self.ownership.add(&topics);
+                self.progress.caught_up.extend(topics.iter().map(|topic| (topic.clone(), false)));
+                let _ = self.assigned.send(topics);
+            }
+            Event::Revoked(topics) => {
+                info!(lines = topics.len(), "lines revoked");
+                for topic in topics {
+                    chunks.remove(&topic);
+                    self.progress.caught_up.remove(&topic);
+                    self.tell(&topic, |line| ToShard::Revoked(vec![line]));
+                }
+            }
+            Event::Error(ConsumerError::Fatal(why)) => fatal = Some(ConsumerError::Fatal(why)),
+            Event::Error(why) => self.complain(&why),
+        });
+        for (topic, chunk) in chunks {
+            self.send(&topic, chunk);
+        }
+        if let Some(why) = fatal {
+            return Err(why);
+        }
+        self.progress.tell(&self.health);
+        Ok(())
+    }
+
     /// Does what shards have asked for.
-    fn serve(&mut self, consumer: &mut Consumer, again: &mut Vec<(Instant, String)>, progress: &mut Progress) {
+    fn serve(&mut self, reader: &mut impl Reader) {
+        let now = self.clock.instant();
         while let Ok(wish) = self.from_shards.try_recv() {
             match wish {
                 FromShard::Start { topic, offset } => {
                     let begun = match offset {
-                        0.. => consumer.start(&topic, offset),
-                        _ => consumer
-                            .handle()
-                            .watermarks(&topic, Duration::from_secs(5))
-                            .and_then(|(low, _)| consumer.start(&topic, low)),
+                        0.. => reader.start(&topic, offset),
+                        _ => reader.beginning(&topic).and_then(|low| reader.start(&topic, low)),
                     };
                     if let Err(why) = begun {
                         self.complain(&why);
-                        again.push((Instant::now() + AGAIN, topic));
+                        self.again.push((now + AGAIN, topic));
                     }
                 }
                 FromShard::Again { topic } => {
-                    if let Err(why) = consumer.stop(&topic) {
+                    if let Err(why) = reader.stop(&topic) {
                         self.complain(&why);
                     }
-                    again.push((Instant::now() + AGAIN, topic));
+                    self.again.push((now + AGAIN, topic));
                 }
                 FromShard::NotOurs { topic } => {
-                    progress.caught_up.remove(&topic);
-                    again.push((Instant::now() + NOT_OURS, topic));
+                    self.progress.caught_up.remove(&topic);
+                    self.again.push((now + NOT_OURS, topic));
                 }
             }
         }
-        let now = Instant::now();
-        let due: Vec<String> = again.extract_if(.., |(at, _)| *at <= now).map(|(_, topic)| topic).collect();
+        let due: Vec<String> = self.again.extract_if(.., |(at, _)| *at <= now).map(|(_, topic)| topic).collect();
         let ours: Vec<String> = due.into_iter().filter(|topic| self.ownership.owns(topic)).collect();
         if !ours.is_empty() {
             let _ = self.assigned.send(ours);
@@ -177,18 +225,18 @@ impl Listener {
     }
 
     /// Pauses tenants that have too much waiting and lets them go on once they have worked it off.
-    fn hold_back(&self, consumer: &mut Consumer, paused: &mut HashMap<String, bool>) {
+    fn hold_back(&mut self, reader: &mut impl Reader) {
         for shard in self.shards.iter() {
             let waiting = shard.buffered.load(Ordering::Relaxed);
-            let held = paused.entry(shard.key().clone()).or_default();
+            let held = self.paused.entry(shard.key().clone()).or_default();
             let hold = if *held { waiting > self.buffered_max / 2 } else { waiting > self.buffered_max };
             if hold == *held {
                 continue;
             }
             *held = hold;
             let own = |topic: &String| owner_of(topic).is_some_and(|(tenant, _)| tenant == *shard.key());
-            for topic in consumer.owned().into_iter().filter(own) {
-                let done = if hold { consumer.pause(&topic) } else { consumer.resume(&topic) };
+            for topic in reader.owned().into_iter().filter(own) {
+                let done = if hold { reader.pause(&topic) } else { reader.resume(&topic) };
                 if let Err(why) = done {
                     self.complain(&why);
                 }
@@ -196,7 +244,7 @@ impl Listener {
         }
     }
 
-    fn flush_one(&self, topic: &str, chunks: &mut HashMap<String, Chunk>) {
+    fn flush_one(&self, topic: &str, chunks: &mut BTreeMap<String, Chunk>) {
         if let Some(chunk) = chunks.remove(topic) {
             self.send(topic, chunk);
         }

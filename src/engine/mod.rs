@@ -6,6 +6,8 @@
 //! ```
 
 mod adapter;
+mod assign;
+mod broker;
 mod clock;
 mod commands;
 mod inbox;
@@ -15,33 +17,34 @@ mod outbox;
 mod ports;
 mod publish;
 mod shard;
+#[cfg(test)]
+mod simulation;
 mod takeover;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::error;
 
 pub use adapter::SharedDb;
 pub use inbox::{Chunk, RawRecord};
 pub use lane::{Lane, Progress, Sealed};
 
 use crate::config::Config;
+use crate::engine::assign::Assigner;
+use crate::engine::broker::Outgoing;
 use crate::engine::clock::SystemClock;
-use crate::engine::listen::{Listener, ShardHandle, Shards};
-use crate::engine::publish::{Ownership, ToPublisher, owner_of, published_seq};
-use crate::engine::shard::{FromShard, Pace, Shard, ToShard};
-use crate::engine::takeover::Assignment;
+use crate::engine::listen::{Listener, Shards};
+use crate::engine::publish::{Ownership, Publishing, ToPublisher};
+use crate::engine::shard::Pace;
 use crate::kafka::consumer::{Consumer, ConsumerError, Handle};
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::{Settings, topics};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::watch::health::Health;
 
 /// Why the engine ended.
@@ -53,10 +56,6 @@ pub enum Error {
     Thread(#[from] std::io::Error),
 }
 
-/// How long shards may take to finish the batch in hand.
-const GRACE: Duration = Duration::from_secs(8);
-/// How long Kafka may take to say what it has.
-const ANSWER: Duration = Duration::from_secs(8);
 /// The topic must have been at its end for this long before silence counts (`10-production`, the line clock).
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -81,24 +80,19 @@ pub async fn run(
     let publisher = spawn_publisher(settings, handle.clone(), ownership.clone(), publications, shards.clone())?;
     // The consumer outlives the shards: what they still commit and publish needs its membership.
     let leave = CancellationToken::new();
-    let listener = Listener {
-        shards: shards.clone(),
-        ownership,
-        from_shards,
-        assigned,
-        buffered_max: config.engine.buffered_max,
-        health,
-        stop: leave.clone(),
-    };
+    let buffered_max = config.engine.buffered_max;
+    let listener = Listener::new(shards.clone(), ownership, from_shards, assigned, buffered_max, health, SystemClock);
+    let until = leave.clone();
     let reader = std::thread::Builder::new().name("consumer".into()).spawn(move || {
-        let result = listener.run(&mut consumer);
+        let result = listener.run(&mut consumer, &until);
         drop(consumer);
         result
     })?;
     let assigner = Assigner {
-        store,
+        tenants: store,
+        group: handle,
+        clock: SystemClock,
         ids,
-        handle,
         shards: shards.clone(),
         pace: Pace {
             idle: Duration::from_millis(config.engine.batch_idle_ms),
@@ -135,128 +129,11 @@ fn spawn_publisher(
     publications: mpsc::Receiver<Vec<publish::Publication>>,
     shards: Shards,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let told: publish::OnPublished = Box::new(move |published: HashMap<Arc<str>, Vec<(String, u64)>>| {
-        for (tenant, progress) in published {
-            if let Some(shard) = shards.get(tenant.as_ref()) {
-                let _ = shard.inbox.send(ToShard::Published(progress));
-            }
-        }
-    });
+    let runtime = tokio::runtime::Handle::current();
+    let publishing = Publishing::new(Outgoing::new(settings, handle), ownership);
+    let told = assign::tell_shards(shards);
+    // Kafka's calls block: they have a thread of their own.
     std::thread::Builder::new()
         .name("publisher".into())
-        .spawn(move || publish::run(&settings, &handle, &ownership, publications, &told))
-}
-
-/// Brings assigned topics to their shards, with what Kafka knows of them; makes shards as tenants appear.
-struct Assigner {
-    store: Arc<Store>,
-    ids: Arc<SchemaIds>,
-    handle: Handle,
-    shards: Shards,
-    pace: Pace,
-    outlet: ToPublisher,
-    to_consumer: mpsc::UnboundedSender<FromShard>,
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
-}
-
-impl Assigner {
-    async fn run(mut self, mut assignments: mpsc::UnboundedReceiver<Vec<String>>) {
-        loop {
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => break,
-                topics = assignments.recv() => match topics {
-                    Some(topics) => self.assign(topics).await,
-                    None => break,
-                },
-            }
-        }
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, finished).await.is_err() {
-            warn!("shards did not finish in time: what they had in hand will be read again");
-        }
-    }
-
-    async fn assign(&mut self, topics: Vec<String>) {
-        let mut ours = Vec::new();
-        for topic in topics {
-            let Some((tenant, _)) = owner_of(&topic) else { continue };
-            match self.shard(&tenant).await {
-                Ok(Some(_)) => ours.push(topic),
-                Ok(None) => {
-                    let _ = self.to_consumer.send(FromShard::NotOurs { topic });
-                }
-                Err(why) => {
-                    warn!(tenant, %why, "waiting for the database to find the tenant");
-                    self.again(vec![topic]);
-                }
-            }
-        }
-        let known = match self.ask(ours.clone()).await {
-            Ok(known) => known,
-            Err(why) => {
-                warn!(%why, "failed to ask Kafka what is published: asking again");
-                self.again(ours);
-                return;
-            }
-        };
-        for (topic, assignment) in known {
-            let shard = owner_of(&topic).and_then(|(tenant, _)| self.shards.get(&tenant).map(|s| s.clone()));
-            if let Some(shard) = shard {
-                let _ = shard.inbox.send(ToShard::Assigned(assignment));
-            }
-        }
-    }
-
-    fn again(&self, topics: Vec<String>) {
-        for topic in topics {
-            let _ = self.to_consumer.send(FromShard::Again { topic });
-        }
-    }
-
-    async fn ask(&self, topics: Vec<String>) -> Result<Vec<(String, Assignment)>, ConsumerError> {
-        let handle = self.handle.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            let committed = handle.committed(&topics, ANSWER)?;
-            let mut known = Vec::with_capacity(topics.len());
-            for topic in topics {
-                let Some((_, line)) = owner_of(&topic) else { continue };
-                let (low, high) = handle.watermarks(&topic, ANSWER)?;
-                let published_seq = committed.get(&topic).map_or(0, |c| published_seq(&c.metadata));
-                known.push((topic, Assignment { line, published_seq, low, high }));
-            }
-            Ok(known)
-        });
-        asked.await.unwrap_or_else(|_| Err(ConsumerError::Passing("the question was cut off".to_owned())))
-    }
-
-    /// The tenant's shard; none when there is no such tenant here.
-    async fn shard(&mut self, tenant: &str) -> Result<Option<ShardHandle>, StoreError> {
-        if let Some(shard) = self.shards.get(tenant) {
-            return Ok(Some(shard.clone()));
-        }
-        let db = match self.store.tenant(tenant).await {
-            Ok(db) => db,
-            Err(StoreError::UnknownTenant(_) | StoreError::InactiveTenant(_)) => return Ok(None),
-            Err(why) => return Err(why),
-        };
-        let (inbox, messages) = mpsc::unbounded_channel();
-        let buffered = Arc::new(AtomicUsize::new(0));
-        let shard = Shard::new(
-            Arc::from(tenant),
-            SharedDb(db),
-            self.outlet.clone(),
-            SystemClock,
-            self.ids.clone(),
-            self.pace,
-            buffered.clone(),
-            self.to_consumer.clone(),
-        );
-        self.tasks.spawn(shard.run(messages, self.stop.clone()));
-        info!(tenant, "shard started");
-        let handle = ShardHandle { inbox, buffered };
-        self.shards.insert(tenant.to_owned(), handle.clone());
-        Ok(Some(handle))
-    }
+        .spawn(move || runtime.block_on(publishing.run(publications, told)))
 }

@@ -4,7 +4,7 @@
 //! Before each transaction it leaves out the topics that this process no longer owns: their next owner publishes
 //! from the outbox. A revocation waits for the transaction in flight, so the two never overlap.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,15 +14,15 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::engine::outbox::Parcel;
-use crate::kafka::consumer::Handle;
-use crate::kafka::publisher::{PublishBatch, PublishError, Publisher};
-use crate::kafka::{Settings, topics};
+use crate::kafka::consumer::ConsumerError;
+use crate::kafka::publisher::{PublishBatch, PublishError};
+use crate::kafka::topics;
 use crate::watch::metrics;
 
 /// Records of one Kafka transaction at most; the rest waits for the next.
 const RECORDS_AT_ONCE: usize = 5_000;
-/// How long Kafka may take to say what it has.
-const ANSWER: Duration = Duration::from_secs(8);
+/// A transaction that failed is tried again after this.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// One commit of one line, on its way to the topics.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,11 +46,14 @@ pub struct ToPublisher(pub mpsc::Sender<Vec<Publication>>);
 #[derive(Clone, Debug, Default)]
 pub struct Ownership {
     topics: Arc<Mutex<HashSet<String>>>,
-    transaction: Arc<Mutex<()>>,
+    transaction: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Told which commits are on the topics, by tenant.
-pub type OnPublished = Box<dyn Fn(HashMap<Arc<str>, Vec<(String, u64)>>) + Send>;
+/// Commits by line, of each tenant.
+pub type Published = BTreeMap<Arc<str>, Vec<(String, u64)>>;
+
+/// Told which commits are on the topics.
+pub type OnPublished = Box<dyn Fn(Published) + Send>;
 
 // === impl Publication ===
 
@@ -82,15 +85,23 @@ impl Ownership {
         self.topics.lock().extend(topics.iter().cloned());
     }
 
-    /// Gives topics up, and waits for the transaction in flight.
+    /// Gives topics up, and waits for the transaction in flight. Blocks.
     pub fn give_up(&self, topics: &[String]) {
-        {
-            let mut owned = self.topics.lock();
-            topics.iter().for_each(|topic| {
-                owned.remove(topic);
-            });
-        }
-        drop(self.transaction.lock());
+        self.release(topics);
+        drop(self.transaction.blocking_lock());
+    }
+
+    /// Nothing more of these topics is published but by the transaction in flight.
+    pub fn release(&self, topics: &[String]) {
+        let mut owned = self.topics.lock();
+        topics.iter().for_each(|topic| {
+            owned.remove(topic);
+        });
+    }
+
+    /// Held for the time of a transaction.
+    pub async fn transaction(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.transaction.lock().await
     }
 
     pub fn owns(&self, topic: &str) -> bool {
@@ -98,120 +109,103 @@ impl Ownership {
     }
 }
 
-/// Publishes until every sender is gone.
-pub fn run(
-    settings: &Settings,
-    handle: &Handle,
-    ownership: &Ownership,
-    mut inbox: mpsc::Receiver<Vec<Publication>>,
-    on_published: &OnPublished,
-) {
-    let mut publisher = None;
-    while let Some(mut waiting) = inbox.blocking_recv() {
-        while weight(&waiting) < RECORDS_AT_ONCE {
-            match inbox.try_recv() {
-                Ok(more) => waiting.extend(more),
-                Err(_) => break,
+/// What the publisher asks of Kafka. The simulation stands its own in its place.
+pub trait Topics: Send {
+    /// One transaction: the records, and the group's offsets with their commits as metadata.
+    fn publish(&mut self, batches: &[PublishBatch]) -> impl Future<Output = Result<(), PublishError>> + Send;
+    /// A new producer, which ends whatever transaction was open.
+    fn reset(&mut self) -> impl Future<Output = Result<(), PublishError>> + Send;
+    /// The last published commit of each topic, as the group's offsets say it, once no transaction is in doubt.
+    fn published(
+        &mut self,
+        topics: &[String],
+    ) -> impl Future<Output = Result<HashMap<String, u64>, ConsumerError>> + Send;
+}
+
+/// The publisher's loop and what it must remember between transactions.
+pub struct Publishing<T> {
+    topics: T,
+    ownership: Ownership,
+}
+
+impl<T: Topics> Publishing<T> {
+    pub fn new(topics: T, ownership: Ownership) -> Publishing<T> {
+        Publishing { topics, ownership }
+    }
+
+    /// Publishes until every sender is gone.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Vec<Publication>>, on_published: OnPublished) {
+        while let Some(mut waiting) = inbox.recv().await {
+            while weight(&waiting) < RECORDS_AT_ONCE {
+                match inbox.try_recv() {
+                    Ok(more) => waiting.extend(more),
+                    Err(_) => break,
+                }
+            }
+            let published = self.deliver(waiting).await;
+            if !published.is_empty() {
+                on_published(published);
             }
         }
-        let published = deliver(settings, handle, ownership, &mut publisher, waiting);
-        if !published.is_empty() {
-            on_published(published);
+    }
+
+    /// Publishes until it is done or nothing of it is ours any more; answers what is on the topics.
+    async fn deliver(&mut self, mut waiting: Vec<Publication>) -> Published {
+        let mut done = Published::new();
+        loop {
+            let lock = self.ownership.transaction().await;
+            waiting.retain(|p| self.ownership.owns(&p.batch.topic_in));
+            if waiting.is_empty() {
+                return done;
+            }
+            let started = Instant::now();
+            let batches: Vec<PublishBatch> = waiting.iter().map(|p| p.batch.clone()).collect();
+            let result = self.topics.publish(&batches).await;
+            drop(lock);
+            let Err(why) = result else {
+                metrics::published(started.elapsed());
+                for p in waiting {
+                    done.entry(p.tenant).or_default().push((p.line, p.batch.commit_seq));
+                }
+                return done;
+            };
+            metrics::publish_failed(reason(&why));
+            warn!(%why, records = weight(&waiting), "failed to publish: trying again");
+            tokio::time::sleep(AGAIN).await;
+            if matches!(why, PublishError::Indefinite { .. } | PublishError::Fatal(_)) {
+                self.start_over(&mut waiting, &mut done).await;
+            }
         }
+    }
+
+    /// Nobody knows what became of the last transaction: a new producer ends it, and then the group's offsets tell.
+    async fn start_over(&mut self, waiting: &mut Vec<Publication>, done: &mut Published) {
+        if let Err(why) = self.topics.reset().await {
+            warn!(%why, "failed to open a new producer");
+            return;
+        }
+        let asked: Vec<String> = waiting.iter().map(|p| p.batch.topic_in.clone()).collect();
+        let progress = match self.topics.published(&asked).await {
+            Ok(progress) => progress,
+            Err(why) => {
+                warn!(%why, "failed to read what is published");
+                return;
+            }
+        };
+        waiting.retain(|p| {
+            let seq = progress.get(&p.batch.topic_in).copied().unwrap_or(0);
+            let there = p.batch.commit_seq <= seq;
+            if there {
+                done.entry(p.tenant.clone()).or_default().push((p.line.clone(), p.batch.commit_seq));
+            }
+            !there
+        });
+        info!(left = waiting.len(), "publishing goes on after an unknown outcome");
     }
 }
 
 fn weight(publications: &[Publication]) -> usize {
     publications.iter().map(|p| p.batch.records.len()).sum()
-}
-
-/// Publishes until it is done or nothing of it is ours any more; answers what is on the topics.
-fn deliver(
-    settings: &Settings,
-    handle: &Handle,
-    ownership: &Ownership,
-    publisher: &mut Option<Publisher>,
-    mut waiting: Vec<Publication>,
-) -> HashMap<Arc<str>, Vec<(String, u64)>> {
-    let mut done: HashMap<Arc<str>, Vec<(String, u64)>> = HashMap::new();
-    loop {
-        let lock = ownership.transaction.lock();
-        waiting.retain(|p| ownership.owns(&p.batch.topic_in));
-        if waiting.is_empty() {
-            return done;
-        }
-        let started = Instant::now();
-        let result = attempt(settings, handle, publisher, &waiting);
-        drop(lock);
-        let Err(why) = result else {
-            metrics::published(started.elapsed());
-            for p in waiting {
-                done.entry(p.tenant).or_default().push((p.line, p.batch.commit_seq));
-            }
-            return done;
-        };
-        metrics::publish_failed(reason(&why));
-        warn!(%why, records = weight(&waiting), "failed to publish: trying again");
-        std::thread::sleep(Duration::from_millis(100));
-        if matches!(why, PublishError::Indefinite { .. } | PublishError::Fatal(_)) {
-            start_over(settings, handle, publisher, &mut waiting, &mut done);
-        }
-    }
-}
-
-fn attempt(
-    settings: &Settings,
-    handle: &Handle,
-    publisher: &mut Option<Publisher>,
-    waiting: &[Publication],
-) -> Result<(), PublishError> {
-    let group = handle.group_metadata().ok_or_else(|| PublishError::Abortable {
-        doing: "asking for the group's membership",
-        cause: "this process is not in its group yet".to_owned(),
-    })?;
-    let open = match publisher {
-        Some(open) => open,
-        None => publisher.insert(Publisher::connect(settings)?),
-    };
-    let batches: Vec<PublishBatch> = waiting.iter().map(|p| p.batch.clone()).collect();
-    open.publish(&batches, &group)
-}
-
-/// Nobody knows what became of the last transaction: a new producer ends it, and then the group's offsets tell.
-fn start_over(
-    settings: &Settings,
-    handle: &Handle,
-    publisher: &mut Option<Publisher>,
-    waiting: &mut Vec<Publication>,
-    done: &mut HashMap<Arc<str>, Vec<(String, u64)>>,
-) {
-    let reset = match publisher {
-        Some(open) => open.reset(),
-        None => Publisher::connect(settings).map(|open| *publisher = Some(open)),
-    };
-    if let Err(why) = reset {
-        warn!(%why, "failed to open a new producer");
-        *publisher = None;
-        return;
-    }
-    let asked: Vec<String> = waiting.iter().map(|p| p.batch.topic_in.clone()).collect();
-    let progress = match handle.committed(&asked, ANSWER) {
-        Ok(progress) => progress,
-        Err(why) => {
-            warn!(%why, "failed to read what is published");
-            *publisher = None;
-            return;
-        }
-    };
-    waiting.retain(|p| {
-        let seq = progress.get(&p.batch.topic_in).map_or(0, |c| published_seq(&c.metadata));
-        let there = p.batch.commit_seq <= seq;
-        if there {
-            done.entry(p.tenant.clone()).or_default().push((p.line.clone(), p.batch.commit_seq));
-        }
-        !there
-    });
-    info!(left = waiting.len(), "publishing goes on after an unknown outcome");
 }
 
 /// The commit that offset metadata names; 0: none.

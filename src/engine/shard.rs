@@ -2,7 +2,7 @@
 //! commits it in one transaction, and hands what was committed to the publisher. A tenant whose database is slow or
 //! away holds nobody up but itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ pub struct Shard<S, O, C> {
     buffered: Arc<AtomicUsize>,
     to_consumer: mpsc::UnboundedSender<FromShard>,
     /// Published commits that the store has not been told of.
-    published: HashMap<String, u64>,
+    published: BTreeMap<String, u64>,
     newest_version: u32,
     refreshed: Option<Instant>,
     looked_after: Option<Instant>,
@@ -113,7 +113,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             waiting_rows: 0,
             buffered,
             to_consumer,
-            published: HashMap::new(),
+            published: BTreeMap::new(),
             newest_version: 0,
             refreshed: None,
             looked_after: None,
@@ -546,7 +546,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         if self.published.is_empty() {
             return;
         }
-        let progress: Vec<(String, u64)> = self.published.drain().collect();
+        let progress: Vec<(String, u64)> = std::mem::take(&mut self.published).into_iter().collect();
         if let Err(why) = self.store.published(&progress).await {
             // Lazy by design: the group's offsets know it too, and the next note says it again.
             warn!(tenant = %self.tenant, %why, "published commits not noted");
@@ -557,6 +557,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
 /// Waits before the next try; false when the process is to stop.
 async fn pause_or_stop(stop: &CancellationToken) -> bool {
     tokio::select! {
+        biased;
         () = stop.cancelled() => false,
         () = tokio::time::sleep(Duration::from_millis(500)) => true,
     }

@@ -1,0 +1,168 @@
+//! Brings assigned topics to their shards, with what Kafka knows of them; makes shards as tenants appear.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::engine::adapter::SharedDb;
+use crate::engine::clock::Clock;
+use crate::engine::listen::{ShardHandle, Shards};
+use crate::engine::ports::ShardStore;
+use crate::engine::publish::{OnPublished, Outlet, owner_of};
+use crate::engine::shard::{FromShard, Pace, Shard, ToShard};
+use crate::engine::takeover::Assignment;
+use crate::kafka::consumer::ConsumerError;
+use crate::kafka::schemas::SchemaIds;
+use crate::store::{Store, StoreError};
+
+/// How long shards may take to finish the batch in hand.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// What Kafka knows of a line's topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub topic: String,
+    /// Last commit that the group's offsets say is published, once no transaction is in doubt; 0: none.
+    pub published_seq: u64,
+    /// First offset of the log.
+    pub low: i64,
+    /// Offset after the last record of the log.
+    pub high: i64,
+}
+
+/// The group's memory.
+pub trait Group: Send + Sync + 'static {
+    fn known(&self, topics: &[String]) -> impl Future<Output = Result<Vec<Known>, ConsumerError>> + Send;
+}
+
+/// Where the tenants' databases are.
+pub trait Tenants: Send + Sync + 'static {
+    type Db: ShardStore;
+    /// None: there is no such tenant here.
+    fn tenant(&self, name: &str) -> impl Future<Output = Result<Option<Self::Db>, String>> + Send;
+}
+
+/// See the module.
+pub struct Assigner<T, G, O, C> {
+    pub tenants: T,
+    pub group: G,
+    pub outlet: O,
+    pub clock: C,
+    pub ids: Arc<SchemaIds>,
+    pub shards: Shards,
+    pub pace: Pace,
+    pub to_consumer: mpsc::UnboundedSender<FromShard>,
+    pub stop: CancellationToken,
+    pub tasks: JoinSet<()>,
+}
+
+/// Tells shards what of theirs is on the topics.
+pub fn tell_shards(shards: Shards) -> OnPublished {
+    Box::new(move |published| {
+        for (tenant, progress) in published {
+            if let Some(shard) = shards.get(tenant.as_ref()) {
+                let _ = shard.inbox.send(ToShard::Published(progress));
+            }
+        }
+    })
+}
+
+impl Tenants for Arc<Store> {
+    type Db = SharedDb;
+
+    async fn tenant(&self, name: &str) -> Result<Option<SharedDb>, String> {
+        match Store::tenant(self, name).await {
+            Ok(db) => Ok(Some(SharedDb(db))),
+            Err(StoreError::UnknownTenant(_) | StoreError::InactiveTenant(_)) => Ok(None),
+            Err(why) => Err(why.to_string()),
+        }
+    }
+}
+
+impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
+    /// Until `stop`; then waits for the shards to finish what they have in hand.
+    pub async fn run(mut self, mut assignments: mpsc::UnboundedReceiver<Vec<String>>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                topics = assignments.recv() => match topics {
+                    Some(topics) => self.assign(topics).await,
+                    None => break,
+                },
+            }
+        }
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, finished).await.is_err() {
+            warn!("shards did not finish in time: what they had in hand will be read again");
+        }
+    }
+
+    async fn assign(&mut self, topics: Vec<String>) {
+        let mut ours = Vec::new();
+        for topic in topics {
+            let Some((tenant, _)) = owner_of(&topic) else { continue };
+            match self.shard(&tenant).await {
+                Ok(Some(_)) => ours.push(topic),
+                Ok(None) => {
+                    let _ = self.to_consumer.send(FromShard::NotOurs { topic });
+                }
+                Err(why) => {
+                    warn!(tenant, %why, "waiting for the database to find the tenant");
+                    self.again(vec![topic]);
+                }
+            }
+        }
+        let known = match self.group.known(&ours).await {
+            Ok(known) => known,
+            Err(why) => {
+                warn!(%why, "failed to ask Kafka what is published: asking again");
+                self.again(ours);
+                return;
+            }
+        };
+        for Known { topic, published_seq, low, high } in known {
+            let Some((tenant, line)) = owner_of(&topic) else { continue };
+            if let Some(shard) = self.shards.get(&tenant) {
+                let assignment = Assignment { line, published_seq, low, high };
+                let _ = shard.inbox.send(ToShard::Assigned(assignment));
+            }
+        }
+    }
+
+    fn again(&self, topics: Vec<String>) {
+        for topic in topics {
+            let _ = self.to_consumer.send(FromShard::Again { topic });
+        }
+    }
+
+    /// The tenant's shard; none when there is no such tenant here.
+    async fn shard(&mut self, tenant: &str) -> Result<Option<ShardHandle>, String> {
+        if let Some(shard) = self.shards.get(tenant) {
+            return Ok(Some(shard.clone()));
+        }
+        let Some(db) = self.tenants.tenant(tenant).await? else { return Ok(None) };
+        let (inbox, messages) = mpsc::unbounded_channel();
+        let buffered = Arc::new(AtomicUsize::new(0));
+        let shard = Shard::new(
+            Arc::from(tenant),
+            db,
+            self.outlet.clone(),
+            self.clock.clone(),
+            self.ids.clone(),
+            self.pace,
+            buffered.clone(),
+            self.to_consumer.clone(),
+        );
+        self.tasks.spawn(shard.run(messages, self.stop.clone()));
+        info!(tenant, "shard started");
+        let handle = ShardHandle { inbox, buffered };
+        self.shards.insert(tenant.to_owned(), handle.clone());
+        Ok(Some(handle))
+    }
+}

@@ -1,0 +1,118 @@
+//! Kafka behind the engine's ports.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::engine::assign::{Group, Known};
+use crate::engine::listen::Reader;
+use crate::engine::publish::{Topics, published_seq};
+use crate::kafka::Settings;
+use crate::kafka::consumer::{Consumer, ConsumerError, Event, Handle};
+use crate::kafka::publisher::{PublishBatch, PublishError, Publisher};
+
+/// How long Kafka may take to say what it has.
+const ANSWER: Duration = Duration::from_secs(8);
+
+/// The transactional publisher; for a thread of its own, as its calls block.
+pub struct Outgoing {
+    settings: Settings,
+    handle: Handle,
+    publisher: Option<Publisher>,
+}
+
+// === impl Topics ===
+
+impl Outgoing {
+    pub fn new(settings: Settings, handle: Handle) -> Outgoing {
+        Outgoing { settings, handle, publisher: None }
+    }
+
+    fn attempt(&mut self, batches: &[PublishBatch]) -> Result<(), PublishError> {
+        let group = self.handle.group_metadata().ok_or_else(|| PublishError::Abortable {
+            doing: "asking for the group's membership",
+            cause: "this process is not in its group yet".to_owned(),
+        })?;
+        let open = match &mut self.publisher {
+            Some(open) => open,
+            None => self.publisher.insert(Publisher::connect(&self.settings)?),
+        };
+        open.publish(batches, &group)
+    }
+}
+
+impl Topics for Outgoing {
+    async fn publish(&mut self, batches: &[PublishBatch]) -> Result<(), PublishError> {
+        self.attempt(batches)
+    }
+
+    async fn reset(&mut self) -> Result<(), PublishError> {
+        let reset = match &mut self.publisher {
+            Some(open) => open.reset(),
+            None => Publisher::connect(&self.settings).map(|open| self.publisher = Some(open)),
+        };
+        if reset.is_err() {
+            self.publisher = None;
+        }
+        reset
+    }
+
+    async fn published(&mut self, topics: &[String]) -> Result<HashMap<String, u64>, ConsumerError> {
+        let committed = self.handle.committed(topics, ANSWER)?;
+        Ok(committed.into_iter().map(|(topic, c)| (topic, published_seq(&c.metadata))).collect())
+    }
+}
+
+// === impl Group ===
+
+impl Group for Handle {
+    async fn known(&self, topics: &[String]) -> Result<Vec<Known>, ConsumerError> {
+        let (handle, topics) = (self.clone(), topics.to_vec());
+        let asked = tokio::task::spawn_blocking(move || {
+            let committed = handle.committed(&topics, ANSWER)?;
+            let mut known = Vec::with_capacity(topics.len());
+            for topic in topics {
+                let (low, high) = handle.watermarks(&topic, ANSWER)?;
+                let published_seq = committed.get(&topic).map_or(0, |c| published_seq(&c.metadata));
+                known.push(Known { topic, published_seq, low, high });
+            }
+            Ok(known)
+        });
+        asked.await.unwrap_or_else(|_| Err(ConsumerError::Passing("the question was cut off".to_owned())))
+    }
+}
+
+// === impl Reader ===
+
+impl Reader for Consumer {
+    fn poll(&mut self, max: usize, timeout: Duration, on: &mut dyn FnMut(Event<'_>)) {
+        Consumer::poll(self, max, timeout, on);
+    }
+
+    fn start(&mut self, topic: &str, offset: i64) -> Result<bool, ConsumerError> {
+        Consumer::start(self, topic, offset)
+    }
+
+    fn beginning(&self, topic: &str) -> Result<i64, ConsumerError> {
+        self.handle().watermarks(topic, ANSWER).map(|(low, _)| low)
+    }
+
+    fn stop(&mut self, topic: &str) -> Result<bool, ConsumerError> {
+        Consumer::stop(self, topic)
+    }
+
+    fn pause(&mut self, topic: &str) -> Result<bool, ConsumerError> {
+        Consumer::pause(self, topic)
+    }
+
+    fn resume(&mut self, topic: &str) -> Result<bool, ConsumerError> {
+        Consumer::resume(self, topic)
+    }
+
+    fn owned(&self) -> Vec<String> {
+        Consumer::owned(self)
+    }
+
+    fn lags(&self) -> Vec<(String, i64)> {
+        Consumer::lags(self)
+    }
+}
