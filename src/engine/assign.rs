@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::engine::adapter::SharedDb;
 use crate::engine::clock::Clock;
 use crate::engine::listen::{ShardHandle, Shards};
+use crate::engine::ownership::Ownership;
 use crate::engine::ports::ShardStore;
 use crate::engine::publish::{OnPublished, Outlet, owner_of};
 use crate::engine::shard::{FromShard, Pace, Shard, ToShard};
@@ -51,6 +52,7 @@ pub trait Tenants: Send + Sync + 'static {
 pub struct Assigner<T, G, O, C> {
     pub tenants: T,
     pub group: G,
+    pub ownership: Ownership,
     pub outlet: O,
     pub clock: C,
     pub ids: Arc<SchemaIds>,
@@ -118,6 +120,9 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
                 }
             }
         }
+        // Before the question: what was on its way is over or will not be.
+        let grants = self.ownership.renew(&ours).await;
+        ours.retain(|topic| grants.contains_key(topic));
         let known = match self.group.known(&ours).await {
             Ok(known) => known,
             Err(why) => {
@@ -128,9 +133,9 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
         };
         for Known { topic, published_seq, low, high } in known {
             let Some((tenant, line)) = owner_of(&topic) else { continue };
-            if let Some(shard) = self.shards.get(&tenant) {
+            if let (Some(shard), Some(grant)) = (self.shards.get(&tenant), grants.get(&topic)) {
                 let assignment = Assignment { line, published_seq, low, high };
-                let _ = shard.inbox.send(ToShard::Assigned(assignment));
+                let _ = shard.inbox.send(ToShard::Assigned(assignment, grant.clone()));
             }
         }
     }

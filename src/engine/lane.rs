@@ -13,6 +13,7 @@ use crate::domain::production::stop::StopStatus;
 use crate::domain::time::Ms;
 use crate::engine::inbox::{Chunk, RawRecord};
 use crate::engine::outbox::Parcel;
+use crate::engine::ownership::Grant;
 use crate::kafka::codec;
 use crate::kafka::publisher::OutRecord;
 use crate::kafka::schemas::SchemaIds;
@@ -62,6 +63,8 @@ pub struct Lane {
     pub topic: String,
     pub line: Line,
     pub progress: Progress,
+    /// Under which the line is owned: records and publications of another are not its own.
+    pub grant: Grant,
     /// How often figures are published at most.
     cadence: Duration,
     late: Vec<LateRecord>,
@@ -75,10 +78,12 @@ pub struct Lane {
     last_timer_seq: Option<u64>,
     /// Since when the topic has been read to its end.
     pub caught_up_since: Option<Instant>,
+    /// The tenant's newest version when the line's were last looked at.
+    pub newest_seen: u32,
 }
 
 impl Lane {
-    pub fn new(tenant: Arc<str>, line: Line, progress: Progress, cadence: Duration) -> Lane {
+    pub fn new(tenant: Arc<str>, line: Line, progress: Progress, grant: Grant, cadence: Duration) -> Lane {
         Lane {
             topic: topics::detections(&tenant, line.name()),
             tenant,
@@ -86,6 +91,7 @@ impl Lane {
             dirty: line.has_inputs(),
             line,
             progress,
+            grant,
             cadence,
             late: Vec::new(),
             aside: Vec::new(),
@@ -93,6 +99,7 @@ impl Lane {
             figures_due: false,
             last_timer_seq: None,
             caught_up_since: None,
+            newest_seen: 0,
         }
     }
 
@@ -204,6 +211,7 @@ impl Lane {
         // A repeat can come so late that its original was accepted earlier in this very batch.
         known.extend(self.line.accepted().iter().map(|(d, _)| ((d.detection_id, d.detected_at), *d)));
         let mut statuses: Vec<CameraStatus> = stored_statuses.to_vec();
+        statuses.extend(self.line.accepted_statuses().cloned());
         for late in std::mem::take(&mut self.late) {
             let repeated = match &late.record {
                 Record::Detection(d) => known.get(&(d.detection_id, d.detected_at)).map(|there| same_content(there, d)),

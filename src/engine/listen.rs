@@ -13,7 +13,8 @@ use tracing::{error, info, warn};
 
 use crate::engine::clock::Clock;
 use crate::engine::inbox::{Chunk, RawRecord};
-use crate::engine::publish::{Ownership, owner_of};
+use crate::engine::ownership::{Grant, Ownership};
+use crate::engine::publish::owner_of;
 use crate::engine::shard::{FromShard, ToShard};
 use crate::kafka::consumer::{ConsumerError, Event, RevocationHandler};
 use crate::watch::health::Health;
@@ -71,6 +72,8 @@ pub struct Listener<C> {
     clock: C,
     progress: Progress,
     paused: HashMap<String, bool>,
+    /// Under which a topic is being read.
+    reading: HashMap<String, Grant>,
     again: Vec<(Instant, String)>,
     measured: Instant,
 }
@@ -123,6 +126,7 @@ impl<C: Clock> Listener<C> {
             clock,
             progress: Progress::default(),
             paused: HashMap::new(),
+            reading: HashMap::new(),
             again: Vec::new(),
             measured,
         }
@@ -161,7 +165,9 @@ impl<C: Clock> Listener<C> {
             Event::Eof { topic, .. } => {
                 self.flush_one(topic, &mut chunks);
                 self.progress.caught_up.insert(topic.to_owned(), true);
-                self.tell(topic, |line| ToShard::End { line });
+                if let Some(grant) = self.reading.get(topic) {
+                    self.tell(topic, |line| ToShard::End { line, grant: grant.clone() });
+                }
             }
             Event::Assigned(topics) => {
                 info!(lines = topics.len(), "lines assigned");
@@ -174,6 +180,7 @@ impl<C: Clock> Listener<C> {
                 for topic in topics {
                     chunks.remove(&topic);
                     self.progress.caught_up.remove(&topic);
+                    self.reading.remove(&topic);
                     self.tell(&topic, |line| ToShard::Revoked(vec![line]));
                 }
             }
@@ -195,12 +202,15 @@ impl<C: Clock> Listener<C> {
         let now = self.clock.instant();
         while let Ok(wish) = self.from_shards.try_recv() {
             match wish {
-                FromShard::Start { topic, offset } => {
+                // The line has gone meanwhile, or is being taken over anew: another start will come, if any.
+                FromShard::Start { grant, .. } if !grant.holds() => {}
+                FromShard::Start { topic, offset, grant } => {
+                    self.reading.insert(topic.clone(), grant);
                     let begun = match offset {
                         0.. => reader.start(&topic, offset),
                         _ => reader.beginning(&topic).and_then(|low| reader.start(&topic, low)),
                     };
-                    if let Err(why) = begun {
+                    if let Err(why) = begun.and_then(|_| self.hold_if_paused(reader, &topic)) {
                         self.complain(&why);
                         self.again.push((now + AGAIN, topic));
                     }
@@ -222,6 +232,14 @@ impl<C: Clock> Listener<C> {
         if !ours.is_empty() {
             let _ = self.assigned.send(ours);
         }
+    }
+
+    /// A start makes an end of a pause: a line of a tenant that is held back is held back too.
+    fn hold_if_paused(&self, reader: &mut impl Reader, topic: &str) -> Result<(), ConsumerError> {
+        if owner_of(topic).is_some_and(|(tenant, _)| self.paused.get(&tenant) == Some(&true)) {
+            reader.pause(topic)?;
+        }
+        Ok(())
     }
 
     /// Pauses tenants that have too much waiting and lets them go on once they have worked it off.
@@ -252,9 +270,9 @@ impl<C: Clock> Listener<C> {
 
     fn send(&self, topic: &str, chunk: Chunk) {
         let Some((tenant, line)) = owner_of(topic) else { return };
-        if let Some(shard) = self.shards.get(&tenant) {
+        if let (Some(shard), Some(grant)) = (self.shards.get(&tenant), self.reading.get(topic)) {
             shard.buffered.fetch_add(chunk.len(), Ordering::Relaxed);
-            let _ = shard.inbox.send(ToShard::Records { line, chunk });
+            let _ = shard.inbox.send(ToShard::Records { line, chunk, grant: grant.clone() });
         }
     }
 

@@ -14,6 +14,7 @@ mod inbox;
 mod lane;
 mod listen;
 mod outbox;
+mod ownership;
 mod ports;
 mod publish;
 mod shard;
@@ -39,7 +40,8 @@ use crate::engine::assign::Assigner;
 use crate::engine::broker::Outgoing;
 use crate::engine::clock::SystemClock;
 use crate::engine::listen::{Listener, Shards};
-use crate::engine::publish::{Ownership, Publishing, ToPublisher};
+use crate::engine::ownership::Ownership;
+use crate::engine::publish::{Publishing, ToPublisher};
 use crate::engine::shard::Pace;
 use crate::kafka::consumer::{Consumer, ConsumerError, Handle};
 use crate::kafka::schemas::SchemaIds;
@@ -81,7 +83,8 @@ pub async fn run(
     // The consumer outlives the shards: what they still commit and publish needs its membership.
     let leave = CancellationToken::new();
     let buffered_max = config.engine.buffered_max;
-    let listener = Listener::new(shards.clone(), ownership, from_shards, assigned, buffered_max, health, SystemClock);
+    let listener =
+        Listener::new(shards.clone(), ownership.clone(), from_shards, assigned, buffered_max, health, SystemClock);
     let until = leave.clone();
     let reader = std::thread::Builder::new().name("consumer".into()).spawn(move || {
         let result = listener.run(&mut consumer, &until);
@@ -91,6 +94,7 @@ pub async fn run(
     let assigner = Assigner {
         tenants: store,
         group: handle,
+        ownership: ownership.clone(),
         clock: SystemClock,
         ids,
         shards: shards.clone(),

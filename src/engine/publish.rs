@@ -1,19 +1,19 @@
 //! What was committed becomes visible: one thread that owns the transactional publisher and takes the outbox parcels
 //! of all shards in the order of their commits.
 //!
-//! Before each transaction it leaves out the topics that this process no longer owns: their next owner publishes
-//! from the outbox. A revocation waits for the transaction in flight, so the two never overlap.
+//! Before each transaction it leaves out what was put on its way under an ownership that has ended: the next owner
+//! publishes it from the outbox. Giving a topic up waits for the transaction in flight, so the two never overlap.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::engine::outbox::Parcel;
+use crate::engine::ownership::{Grant, Ownership};
 use crate::kafka::consumer::ConsumerError;
 use crate::kafka::publisher::{PublishBatch, PublishError};
 use crate::kafka::topics;
@@ -27,6 +27,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// One commit of one line, on its way to the topics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
+    /// Under which it was committed, or read from the outbox.
+    pub grant: Grant,
     pub tenant: Arc<str>,
     pub line: String,
     pub batch: PublishBatch,
@@ -42,13 +44,6 @@ pub trait Outlet: Clone + Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct ToPublisher(pub mpsc::Sender<Vec<Publication>>);
 
-/// The topics that this process owns, and the lock that a transaction holds.
-#[derive(Clone, Debug, Default)]
-pub struct Ownership {
-    topics: Arc<Mutex<HashSet<String>>>,
-    transaction: Arc<tokio::sync::Mutex<()>>,
-}
-
 /// Commits by line, of each tenant.
 pub type Published = BTreeMap<Arc<str>, Vec<(String, u64)>>;
 
@@ -58,14 +53,21 @@ pub type OnPublished = Box<dyn Fn(Published) + Send>;
 // === impl Publication ===
 
 impl Publication {
-    pub fn new(tenant: &Arc<str>, line: &str, topic: &str, commit_seq: u64, parcel: Parcel) -> Publication {
+    pub fn new(
+        grant: &Grant,
+        tenant: &Arc<str>,
+        line: &str,
+        topic: &str,
+        commit_seq: u64,
+        parcel: Parcel,
+    ) -> Publication {
         let batch = PublishBatch {
             topic_in: topic.to_owned(),
             next_offset: parcel.next_offset,
             commit_seq,
             records: parcel.records,
         };
-        Publication { tenant: tenant.clone(), line: line.to_owned(), batch }
+        Publication { grant: grant.clone(), tenant: tenant.clone(), line: line.to_owned(), batch }
     }
 }
 
@@ -75,37 +77,6 @@ impl Outlet for ToPublisher {
     async fn publish(&self, publications: Vec<Publication>) {
         // The thread ends after the shards; without it there is nobody to tell.
         let _ = self.0.send(publications).await;
-    }
-}
-
-// === impl Ownership ===
-
-impl Ownership {
-    pub fn add(&self, topics: &[String]) {
-        self.topics.lock().extend(topics.iter().cloned());
-    }
-
-    /// Gives topics up, and waits for the transaction in flight. Blocks.
-    pub fn give_up(&self, topics: &[String]) {
-        self.release(topics);
-        drop(self.transaction.blocking_lock());
-    }
-
-    /// Nothing more of these topics is published but by the transaction in flight.
-    pub fn release(&self, topics: &[String]) {
-        let mut owned = self.topics.lock();
-        topics.iter().for_each(|topic| {
-            owned.remove(topic);
-        });
-    }
-
-    /// Held for the time of a transaction.
-    pub async fn transaction(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.transaction.lock().await
-    }
-
-    pub fn owns(&self, topic: &str) -> bool {
-        self.topics.lock().contains(topic)
     }
 }
 
@@ -126,11 +97,13 @@ pub trait Topics: Send {
 pub struct Publishing<T> {
     topics: T,
     ownership: Ownership,
+    /// Nobody knows what became of the last transaction.
+    in_doubt: bool,
 }
 
 impl<T: Topics> Publishing<T> {
     pub fn new(topics: T, ownership: Ownership) -> Publishing<T> {
-        Publishing { topics, ownership }
+        Publishing { topics, ownership, in_doubt: false }
     }
 
     /// Publishes until every sender is gone.
@@ -153,10 +126,19 @@ impl<T: Topics> Publishing<T> {
     async fn deliver(&mut self, mut waiting: Vec<Publication>) -> Published {
         let mut done = Published::new();
         loop {
+            // A transaction in doubt may have been this very one: nothing is published before that is known.
+            if self.in_doubt {
+                self.start_over(&mut waiting, &mut done).await;
+            }
             let lock = self.ownership.transaction().await;
-            waiting.retain(|p| self.ownership.owns(&p.batch.topic_in));
+            waiting.retain(|p| p.grant.holds());
             if waiting.is_empty() {
                 return done;
+            }
+            if self.in_doubt {
+                drop(lock);
+                tokio::time::sleep(AGAIN).await;
+                continue;
             }
             let started = Instant::now();
             let batches: Vec<PublishBatch> = waiting.iter().map(|p| p.batch.clone()).collect();
@@ -171,10 +153,8 @@ impl<T: Topics> Publishing<T> {
             };
             metrics::publish_failed(reason(&why));
             warn!(%why, records = weight(&waiting), "failed to publish: trying again");
+            self.in_doubt = matches!(why, PublishError::Indefinite { .. } | PublishError::Fatal(_));
             tokio::time::sleep(AGAIN).await;
-            if matches!(why, PublishError::Indefinite { .. } | PublishError::Fatal(_)) {
-                self.start_over(&mut waiting, &mut done).await;
-            }
         }
     }
 
@@ -200,6 +180,7 @@ impl<T: Topics> Publishing<T> {
             }
             !there
         });
+        self.in_doubt = false;
         info!(left = waiting.len(), "publishing goes on after an unknown outcome");
     }
 }

@@ -2,6 +2,8 @@
 //! commits it in one transaction, and hands what was committed to the publisher. A tenant whose database is slow or
 //! away holds nobody up but itself.
 
+mod arrival;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,17 +11,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use crate::domain::production::line::{Line, Needs};
-use crate::domain::time::{FOREVER, Ms, Span};
+use crate::domain::time::Ms;
 use crate::engine::clock::Clock;
 use crate::engine::inbox::Chunk;
-use crate::engine::lane::{Lane, Progress, Sealed};
-use crate::engine::outbox::Parcel;
-use crate::engine::ports::{Checkpoint, Command, CommandOutcome, LinePart, ShardStore, StoreError};
+use crate::engine::lane::{Lane, Sealed};
+use crate::engine::ownership::Grant;
+use crate::engine::ports::{Command, CommandOutcome, LinePart, ShardStore, StoreError};
 use crate::engine::publish::{Outlet, Publication};
-use crate::engine::takeover::{Assignment, Refused, check_log};
+use crate::engine::takeover::Assignment;
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::topics;
 use crate::watch::metrics;
@@ -43,12 +44,15 @@ pub enum ToShard {
     Records {
         line: String,
         chunk: Chunk,
+        /// Under which they were read.
+        grant: Grant,
     },
     /// The topic was read to its end.
     End {
         line: String,
+        grant: Grant,
     },
-    Assigned(Assignment),
+    Assigned(Assignment, Grant),
     /// Lines that another process owns from now on.
     Revoked(Vec<String>),
     /// Everything up to these commits is on the topics.
@@ -56,15 +60,25 @@ pub enum ToShard {
 }
 
 /// What a shard asks of the consumer's thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FromShard {
     /// Begin to read; a negative offset: from the log's beginning.
-    Start { topic: String, offset: i64 },
+    Start { topic: String, offset: i64, grant: Grant },
     /// Ask for the line again: this shard lost it or could not take it.
     Again { topic: String },
     /// No tenant or no line of that name is configured here; it may be one day.
     NotOurs { topic: String },
 }
+
+/// A line that is to be taken over.
+struct Wanted {
+    assignment: Assignment,
+    grant: Grant,
+    at: Instant,
+}
+
+/// A take-over that the database could not do is tried again after this.
+const TAKE_OVER_AGAIN: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct Shard<S, O, C> {
@@ -75,6 +89,8 @@ pub struct Shard<S, O, C> {
     ids: Arc<SchemaIds>,
     pace: Pace,
     lanes: BTreeMap<String, Lane>,
+    /// Lines to be taken over, and when to try.
+    wanted: BTreeMap<String, Wanted>,
     waiting: Vec<(String, Chunk)>,
     waiting_rows: usize,
     /// Records between the consumer's thread and here: the thread pauses the tenant by it.
@@ -109,6 +125,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             ids,
             pace,
             lanes: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             waiting: Vec::new(),
             waiting_rows: 0,
             buffered,
@@ -131,11 +148,12 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 () = stop.cancelled() => break,
                 message = inbox.recv() => {
                     let Some(message) = message else { break };
-                    self.hear(message, &stop).await;
+                    self.hear(message);
                     self.gather(&mut inbox, &stop).await;
                 }
                 _ = tick.tick() => {}
             }
+            self.take_over_wanted().await;
             self.commit_waiting(&stop).await;
             self.look_after(&stop).await;
         }
@@ -151,18 +169,19 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
     /// Waits a moment for the rest of a batch that has begun.
     async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<ToShard>, stop: &CancellationToken) {
         let deadline = tokio::time::Instant::now() + self.pace.idle;
-        while self.waiting_rows < self.pace.rows && !stop.is_cancelled() {
+        // A line that came waits for nobody.
+        while self.waiting_rows < self.pace.rows && self.wanted.is_empty() && !stop.is_cancelled() {
             match tokio::time::timeout_at(deadline, inbox.recv()).await {
-                Ok(Some(message)) => self.hear(message, stop).await,
+                Ok(Some(message)) => self.hear(message),
                 Ok(None) | Err(_) => return,
             }
         }
     }
 
-    async fn hear(&mut self, message: ToShard, stop: &CancellationToken) {
+    fn hear(&mut self, message: ToShard) {
         match message {
-            ToShard::Records { line, chunk } => {
-                if let Some(lane) = self.lanes.get_mut(&line) {
+            ToShard::Records { line, chunk, grant } => {
+                if let Some(lane) = self.lanes.get_mut(&line).filter(|lane| lane.grant == grant) {
                     lane.caught_up_since = None;
                     self.waiting_rows += chunk.len();
                     self.waiting.push((line, chunk));
@@ -170,14 +189,19 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                     self.buffered.fetch_sub(chunk.len(), Ordering::Relaxed);
                 }
             }
-            ToShard::End { line } => {
+            ToShard::End { line, grant } => {
                 let now = self.clock.instant();
-                if let Some(lane) = self.lanes.get_mut(&line) {
+                if let Some(lane) = self.lanes.get_mut(&line).filter(|lane| lane.grant == grant) {
                     lane.caught_up_since.get_or_insert(now);
                     metrics::caught_up(&self.tenant, &line, true);
                 }
             }
-            ToShard::Assigned(assignment) => self.take_over(assignment, stop).await,
+            ToShard::Assigned(assignment, grant) => {
+                // What an earlier stretch left is void, its records too.
+                self.drop_lane(&assignment.line);
+                let at = self.clock.instant();
+                self.wanted.insert(assignment.line.clone(), Wanted { assignment, grant, at });
+            }
             ToShard::Revoked(lines) => {
                 for line in lines {
                     self.drop_lane(&line);
@@ -189,6 +213,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
 
     fn drop_lane(&mut self, line: &str) {
         self.lanes.remove(line);
+        self.wanted.remove(line);
         let buffered = &self.buffered;
         let mut gone = 0;
         self.waiting.retain(|(of, chunk)| {
@@ -200,78 +225,6 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         });
         self.waiting_rows -= gone;
         metrics::line_gone(&self.tenant, line);
-    }
-
-    /// Makes this process the owner of a line: epoch first, then the state, then what is not published yet.
-    async fn take_over(&mut self, assignment: Assignment, stop: &CancellationToken) {
-        let line = assignment.line.clone();
-        let topic = topics::detections(&self.tenant, &line);
-        loop {
-            match self.try_take_over(&assignment, &topic).await {
-                Ok(offset) => {
-                    info!(tenant = %self.tenant, line, offset, "line taken over");
-                    metrics::line_stopped(&self.tenant, &line, false);
-                    let _ = self.to_consumer.send(FromShard::Start { topic, offset });
-                    return;
-                }
-                Err(Refused::Store(StoreError::Transient(why) | StoreError::Unknown(why))) => {
-                    warn!(tenant = %self.tenant, line, why, "waiting for the database to take the line over");
-                    if stop.is_cancelled() {
-                        return;
-                    }
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                Err(Refused::NotConfigured) => {
-                    debug!(tenant = %self.tenant, line, "topic without a configured line");
-                    let _ = self.to_consumer.send(FromShard::NotOurs { topic });
-                    return;
-                }
-                Err(why) => {
-                    error!(tenant = %self.tenant, line, %why, "line stopped");
-                    metrics::line_stopped(&self.tenant, &line, true);
-                    return;
-                }
-            }
-        }
-    }
-
-    async fn try_take_over(&mut self, assignment: &Assignment, topic: &str) -> Result<i64, Refused> {
-        let line = assignment.line.as_str();
-        let Some((configs, cadence_ms)) = self.store.versions(line).await? else { return Err(Refused::NotConfigured) };
-        let checkpoint = self.store.take_over(line, topic).await?;
-        check_log(&checkpoint, assignment)?;
-        let restored = self.restore(line, configs, &checkpoint).await?;
-        let published = checkpoint.published_seq.max(assignment.published_seq);
-        for (seq, blob) in self.store.outbox_after(line, published).await? {
-            let parcel = Parcel::decode(&blob)?;
-            self.outlet.publish(vec![Publication::new(&self.tenant, line, topic, seq, parcel)]).await;
-        }
-        let progress = Progress {
-            next_offset: checkpoint.next_offset,
-            commit_seq: checkpoint.commit_seq,
-            owner_epoch: checkpoint.owner_epoch,
-            incarnation: checkpoint.incarnation,
-            told_seq: checkpoint.told_seq,
-        };
-        let lane = Lane::new(self.tenant.clone(), restored, progress, Duration::from_millis(cadence_ms));
-        self.lanes.insert(line.to_owned(), lane);
-        Ok(checkpoint.next_offset)
-    }
-
-    async fn restore(
-        &self,
-        line: &str,
-        configs: Vec<crate::domain::production::config::LineConfig>,
-        checkpoint: &Checkpoint,
-    ) -> Result<Line, Refused> {
-        if checkpoint.state.is_empty() {
-            return Ok(Line::new(line, configs));
-        }
-        let needs = Needs::of(checkpoint.state_version, &checkpoint.state)?;
-        let detections = self.store.recent_detections(line, needs.detections_from).await?;
-        let minutes = self.store.minutes(line, Span::new(needs.minutes_from, FOREVER)).await?;
-        let state = (checkpoint.state_version, checkpoint.state.as_slice());
-        Ok(Line::restore(line, configs, state.0, state.1, detections, &minutes)?)
     }
 
     /// Applies what is waiting and commits it.
@@ -289,7 +242,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         self.buffered.fetch_sub(rows, Ordering::Relaxed);
         if !self.resolve_late(stop).await {
             // Stopping with a question open: nothing of the batch is committed, and it will be read again.
-            self.lanes.clear();
+            self.let_go();
             return;
         }
         self.commit_dirty(&BTreeMap::new(), stop).await;
@@ -379,6 +332,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 Err(StoreError::Transient(why)) => {
                     warn!(tenant = %self.tenant, why, "commit failed: trying again");
                     if !pause_or_stop(stop).await {
+                        self.let_go();
                         return;
                     }
                 }
@@ -390,7 +344,10 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                             return;
                         }
                         Some(false) => {}
-                        None => return,
+                        None => {
+                            self.let_go();
+                            return;
+                        }
                     }
                 }
                 Err(StoreError::Permanent(why)) => {
@@ -404,6 +361,13 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 }
             }
         }
+    }
+
+    /// Stopping with a commit open: the lanes are ahead of the database, or their commit lasts and is not published.
+    /// Nothing more is done with them; their next owner goes on from the checkpoint and the outbox.
+    fn let_go(&mut self) {
+        let lines: Vec<String> = self.lanes.keys().cloned().collect();
+        lines.iter().for_each(|line| self.drop_lane(line));
     }
 
     /// One transaction holds all parts, so the first line's checkpoint speaks for all.
@@ -429,11 +393,10 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
     async fn publish(&mut self, sealed: Vec<(String, String, Sealed)>) {
         let mut publications = Vec::with_capacity(sealed.len());
         for (line, topic, sealed) in sealed {
-            if let Some(lane) = self.lanes.get(&line) {
-                metrics::line(&self.tenant, &lane.line, &sealed.changes);
-            }
+            let Some(lane) = self.lanes.get(&line) else { continue };
+            metrics::line(&self.tenant, &lane.line, &sealed.changes);
             let seq = sealed.after.commit_seq;
-            publications.push(Publication::new(&self.tenant, &line, &topic, seq, sealed.parcel));
+            publications.push(Publication::new(&lane.grant, &self.tenant, &line, &topic, seq, sealed.parcel));
         }
         self.outlet.publish(publications).await;
     }
@@ -467,26 +430,27 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         }
     }
 
-    /// Takes new configuration versions over.
+    /// Takes new configuration versions over, line by line: a line that came later may know more than the others.
     async fn refresh(&mut self) {
         self.refreshed = Some(self.clock.instant());
         let newest = match self.store.newest_version().await {
-            Ok(newest) if newest > self.newest_version => newest,
-            Ok(_) => return,
+            Ok(newest) => newest,
             Err(why) => {
                 warn!(tenant = %self.tenant, %why, "configuration not refreshed");
                 return;
             }
         };
-        for (line, lane) in &mut self.lanes {
+        for (line, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.newest_seen < newest) {
             match self.store.versions(line).await {
-                Ok(Some((configs, _))) => {
-                    if lane.line.reconfigure(configs) {
+                Ok(configs) => {
+                    if let Some((configs, _)) = configs
+                        && lane.line.reconfigure(configs)
+                    {
                         info!(tenant = %self.tenant, line, version = newest, "configuration version taken over");
                         lane.touch();
                     }
+                    lane.newest_seen = newest;
                 }
-                Ok(None) => {}
                 Err(why) => {
                     warn!(tenant = %self.tenant, line, %why, "configuration not refreshed");
                     return;

@@ -32,7 +32,8 @@ use std::collections::VecDeque;
 
 use crate::domain::production::changes::{Changes, ShiftRecord, StateNow};
 use crate::domain::production::config::LineConfig;
-use crate::domain::production::detection::Detection;
+use crate::domain::production::detection::{CameraStatus, Detection};
+use crate::domain::production::input::LineInput;
 use crate::domain::time::{BEGINNING, MINUTE_MS, Ms, Span};
 
 pub use apply::{Outcome, Stamp};
@@ -179,6 +180,14 @@ impl Line {
     /// Detections accepted since the last drain, with their late flag.
     pub fn accepted(&self) -> &[(Detection, bool)] {
         &self.out.detections
+    }
+
+    /// Camera statuses accepted since the last drain, late ones too.
+    pub fn accepted_statuses(&self) -> impl Iterator<Item = &CameraStatus> {
+        self.out.inputs.iter().filter_map(|input| match input {
+            LineInput::CameraStatus { status, .. } => Some(status),
+            _ => None,
+        })
     }
 
     /// First exit after `at`.

@@ -1,0 +1,99 @@
+//! Lines that come to a shard.
+
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+use super::{FromShard, Shard, TAKE_OVER_AGAIN, Wanted};
+use crate::domain::production::config::LineConfig;
+use crate::domain::production::line::{Line, Needs};
+use crate::domain::time::{FOREVER, Span};
+use crate::engine::clock::Clock;
+use crate::engine::lane::{Lane, Progress};
+use crate::engine::outbox::Parcel;
+use crate::engine::ownership::Grant;
+use crate::engine::ports::{Checkpoint, ShardStore, StoreError};
+use crate::engine::publish::{Outlet, Publication};
+use crate::engine::takeover::{Assignment, Refused, check_log};
+use crate::kafka::topics;
+use crate::watch::metrics;
+
+impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
+    /// Makes this process the owner of the lines that it was given. One that has gone again meanwhile is left alone:
+    /// counting its epoch up would throw its new owner out.
+    pub(super) async fn take_over_wanted(&mut self) {
+        let now = self.clock.instant();
+        self.wanted.retain(|_, wanted| wanted.grant.holds());
+        let due: Vec<String> = self.wanted.iter().filter(|(_, w)| w.at <= now).map(|(line, _)| line.clone()).collect();
+        for line in due {
+            if let Some(wanted) = self.wanted.remove(&line).filter(|wanted| wanted.grant.holds()) {
+                self.take_over(wanted).await;
+            }
+        }
+    }
+
+    /// Makes this process the owner of a line: epoch first, then the state, then what is not published yet.
+    async fn take_over(&mut self, wanted: Wanted) {
+        let line = wanted.assignment.line.clone();
+        let topic = topics::detections(&self.tenant, &line);
+        match self.try_take_over(&wanted.assignment, &wanted.grant, &topic).await {
+            Ok(offset) => {
+                info!(tenant = %self.tenant, line, offset, "line taken over");
+                metrics::line_stopped(&self.tenant, &line, false);
+                let _ = self.to_consumer.send(FromShard::Start { topic, offset, grant: wanted.grant });
+            }
+            Err(Refused::Store(StoreError::Transient(why) | StoreError::Unknown(why))) => {
+                warn!(tenant = %self.tenant, line, why, "waiting for the database to take the line over");
+                self.wanted.insert(line, Wanted { at: self.clock.instant() + TAKE_OVER_AGAIN, ..wanted });
+            }
+            Err(Refused::NotConfigured) => {
+                debug!(tenant = %self.tenant, line, "topic without a configured line");
+                let _ = self.to_consumer.send(FromShard::NotOurs { topic });
+            }
+            Err(Refused::Store(why)) => {
+                error!(tenant = %self.tenant, line, %why, "line stopped until the database lets it be taken over");
+                metrics::line_stopped(&self.tenant, &line, true);
+                let _ = self.to_consumer.send(FromShard::Again { topic });
+            }
+            Err(why) => {
+                error!(tenant = %self.tenant, line, %why, "line stopped");
+                metrics::line_stopped(&self.tenant, &line, true);
+            }
+        }
+    }
+
+    async fn try_take_over(&mut self, assignment: &Assignment, grant: &Grant, topic: &str) -> Result<i64, Refused> {
+        let line = assignment.line.as_str();
+        let Some((configs, cadence_ms)) = self.store.versions(line).await? else { return Err(Refused::NotConfigured) };
+        let checkpoint = self.store.take_over(line, topic).await?;
+        check_log(&checkpoint, assignment)?;
+        let restored = self.restore(line, configs, &checkpoint).await?;
+        let published = checkpoint.published_seq.max(assignment.published_seq);
+        for (seq, blob) in self.store.outbox_after(line, published).await? {
+            let parcel = Parcel::decode(&blob)?;
+            self.outlet.publish(vec![Publication::new(grant, &self.tenant, line, topic, seq, parcel)]).await;
+        }
+        let progress = Progress {
+            next_offset: checkpoint.next_offset,
+            commit_seq: checkpoint.commit_seq,
+            owner_epoch: checkpoint.owner_epoch,
+            incarnation: checkpoint.incarnation,
+            told_seq: checkpoint.told_seq,
+        };
+        let cadence = Duration::from_millis(cadence_ms);
+        let lane = Lane::new(self.tenant.clone(), restored, progress, grant.clone(), cadence);
+        self.lanes.insert(line.to_owned(), lane);
+        Ok(checkpoint.next_offset)
+    }
+
+    async fn restore(&self, line: &str, configs: Vec<LineConfig>, checkpoint: &Checkpoint) -> Result<Line, Refused> {
+        if checkpoint.state.is_empty() {
+            return Ok(Line::new(line, configs));
+        }
+        let needs = Needs::of(checkpoint.state_version, &checkpoint.state)?;
+        let detections = self.store.recent_detections(line, needs.detections_from).await?;
+        let minutes = self.store.minutes(line, Span::new(needs.minutes_from, FOREVER)).await?;
+        let state = (checkpoint.state_version, checkpoint.state.as_slice());
+        Ok(Line::restore(line, configs, state.0, state.1, detections, &minutes)?)
+    }
+}
