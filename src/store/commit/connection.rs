@@ -15,6 +15,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Longer than any statement of a commit may take on a server that is alive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Statements sent together, in bytes, beyond which more of them are no faster.
+const TOGETHER: usize = 2 << 20;
+
 /// Idle connections of one database, the last used first.
 #[derive(Debug)]
 pub(in crate::store) struct Connections {
@@ -28,10 +31,24 @@ pub(in crate::store) struct Session {
     conn: Conn,
     /// An answer is still to come: nothing more can be asked.
     is_stuck: bool,
+    /// Statements that wait to be sent together, and what each has to do.
+    queue: Vec<u8>,
+    queued: Vec<Expected>,
     /// Longest statement that the server takes, in bytes.
     pub max_packet: usize,
     /// Whether the server lets rows be streamed.
     pub local_infile: bool,
+}
+
+/// What a queued statement has to do, or the commit is undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Expected {
+    /// Not to fail.
+    Success,
+    /// To match so many checkpoints.
+    Checkpoints(u64),
+    /// To match one row; else this is wrong.
+    OneRow(String),
 }
 
 /// What a statement did.
@@ -99,7 +116,7 @@ impl Session {
             let settings: Option<(usize, bool)> =
                 conn.query_first("SELECT @@max_allowed_packet, @@GLOBAL.local_infile").await?;
             let (max_packet, local_infile) = settings.unwrap_or((1 << 20, false));
-            Ok(Self { conn, is_stuck: false, max_packet, local_infile })
+            Ok(Self { conn, is_stuck: false, queue: Vec::new(), queued: Vec::new(), max_packet, local_infile })
         })
         .await
     }
@@ -109,6 +126,8 @@ impl Session {
     }
 
     pub async fn roll_back(&mut self) -> Result<(), CommitError> {
+        self.queue.clear();
+        self.queued.clear();
         self.run(b"ROLLBACK").await.map(|_| ())
     }
 
@@ -123,7 +142,61 @@ impl Session {
         }
     }
 
-    pub async fn run(&mut self, sql: &[u8]) -> Result<Done, CommitError> {
+    /// Puts a statement in line. Statements travel together: few rows are one round trip, however many tables they go
+    /// to, and at a steady rate waking up for answers costs more than the rows. The server stops at the first that
+    /// fails.
+    pub async fn later(&mut self, sql: &[u8], expected: Expected) -> Result<(), CommitError> {
+        if sql.len() + 64 >= self.max_packet {
+            let (len, max) = (sql.len(), self.max_packet);
+            let problem = format!("a statement of {len} bytes is longer than max_allowed_packet ({max}): raise it");
+            return Err(CommitError::invariant(problem));
+        }
+        if self.queue.len() + sql.len() > TOGETHER.min(self.max_packet - 64) {
+            self.flush().await?;
+        }
+        if !self.queue.is_empty() {
+            self.queue.extend_from_slice(b"; ");
+        }
+        self.queue.extend_from_slice(sql);
+        self.queued.push(expected);
+        Ok(())
+    }
+
+    /// Sends what is in line and sees that every statement did what it had to.
+    pub async fn flush(&mut self) -> Result<(), CommitError> {
+        if self.queued.is_empty() {
+            return Ok(());
+        }
+        let conn = &mut self.conn;
+        let queue = &self.queue;
+        let matched: Vec<u64> = in_time(&mut self.is_stuck, async {
+            let mut results = conn.query_iter(queue.as_slice()).await?;
+            let mut matched = vec![results.affected_rows()];
+            while !results.is_empty() {
+                results.next().await?;
+                matched.push(results.affected_rows());
+            }
+            results.drop_result().await?;
+            Ok(matched)
+        })
+        .await?;
+        self.queue.clear();
+        let queued = std::mem::take(&mut self.queued);
+        if matched.len() != queued.len() {
+            let problem = format!("of {} statements the server answered {}", queued.len(), matched.len());
+            return Err(CommitError::invariant(problem));
+        }
+        for (expected, matched) in queued.into_iter().zip(matched) {
+            match expected {
+                Expected::Checkpoints(count) if count != matched => return Err(CommitError::Fenced(Vec::new())),
+                Expected::OneRow(problem) if matched != 1 => return Err(CommitError::invariant(problem)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, sql: &[u8]) -> Result<Done, CommitError> {
         let conn = &mut self.conn;
         in_time(&mut self.is_stuck, async {
             conn.query_drop(sql).await?;
@@ -139,7 +212,7 @@ impl Session {
         in_time(&mut self.is_stuck, self.conn.query(sql)).await
     }
 
-    /// Runs a `LOAD DATA LOCAL` whose file is `chunks`.
+    /// Runs a `LOAD DATA LOCAL` whose file is `chunks`, before what is in line.
     pub async fn load(&mut self, sql: &[u8], chunks: Vec<bytes::Bytes>) -> Result<Done, CommitError> {
         self.conn.set_infile_handler(async move {
             let stream: mysql_async::InfileData = Box::pin(futures_util::stream::iter(chunks.into_iter().map(Ok)));

@@ -159,7 +159,9 @@ impl TenantDb {
 
 /// Everything between START TRANSACTION and COMMIT.
 async fn write(session: &mut Session, commits: &[(LineName, &LineCommit<'_>)]) -> Result<(), CommitError> {
+    // By itself: a former owner learns here that it is one, not from the rows of its successor.
     statements::move_checkpoints(session, commits).await?;
+    session.flush().await?;
     for (line, commit) in commits {
         rows::write(session, line, &commit.changes.detections).await?;
     }
@@ -170,7 +172,8 @@ async fn write(session: &mut Session, commits: &[(LineName, &LineCommit<'_>)]) -
     }
     statements::shift_records(session, commits).await?;
     statements::applied_commands(session, commits).await?;
-    statements::outbox(session, commits).await
+    statements::outbox(session, commits).await?;
+    session.flush().await
 }
 
 /// After a missed compare-and-set and its roll-back: the lines that have moved on.

@@ -2,7 +2,7 @@
 
 use super::super::stamp::{self, StampWriter};
 use super::CommitError;
-use super::connection::{Done, Session};
+use super::connection::{Expected, Session};
 use crate::domain::time::Ms;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -84,41 +84,31 @@ impl<'a> Rows<'a> {
         self.sql.words(if self.count == 0 { " (" } else { ", (" })
     }
 
-    /// Sends what is there when a row with `bytes` of binary value would make the statement too long for the server.
+    /// Puts in line what is there when a row with `bytes` of binary value would make the statement too long for the server.
     pub async fn make_room(&mut self, session: &mut Session, bytes: usize) -> Result<(), CommitError> {
         let too_long = self.sql.text.len() + bytes * 2 + 1024 >= session.max_packet;
         if too_long && self.count > 0 { self.send(session).await } else { Ok(()) }
     }
 
-    /// Ends a row and sends what is long enough.
+    /// Ends a row and puts in line what is long enough.
     pub async fn end(&mut self, session: &mut Session) -> Result<(), CommitError> {
         self.sql.words(")");
         self.count += 1;
         if self.sql.text.len() >= GOOD_LENGTH.min(session.max_packet / 4) { self.send(session).await } else { Ok(()) }
     }
 
-    /// Sends the rest.
+    /// Puts the rest in line.
     pub async fn finish(mut self, session: &mut Session) -> Result<(), CommitError> {
         if self.count > 0 { self.send(session).await } else { Ok(()) }
     }
 
     async fn send(&mut self, session: &mut Session) -> Result<(), CommitError> {
         self.sql.words(self.tail);
-        run(session, &self.sql).await?;
+        session.later(&self.sql.text, Expected::Success).await?;
         self.sql.text.truncate(self.head_len);
         self.count = 0;
         Ok(())
     }
-}
-
-/// Runs a statement that the server must be able to take.
-pub(super) async fn run(session: &mut Session, sql: &Sql) -> Result<Done, CommitError> {
-    if sql.text.len() + 1 >= session.max_packet {
-        let (len, max) = (sql.text.len(), session.max_packet);
-        let problem = format!("a statement of {len} bytes is longer than max_allowed_packet ({max}): raise it");
-        return Err(CommitError::invariant(problem));
-    }
-    session.run(&sql.text).await
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The statements of a commit, in its order, each for all lines or for one line's tables.
 
 use super::super::name::LineName;
-use super::connection::Session;
-use super::sql::{Rows, Sql, run};
+use super::connection::{Expected, Session};
+use super::sql::{Rows, Sql};
 use super::{CommitError, LineCommit, PieceRow};
 use crate::domain::production::changes::{MinuteRow, StopChange};
 use crate::domain::production::input::LineInput;
@@ -91,9 +91,8 @@ async fn move_group(session: &mut Session, group: &[&LineCommit<'_>]) -> Result<
         sql.words(" AND `partition` = 0 AND owner_epoch = ").int(commit.expected_epoch);
         sql.words(" AND commit_seq = ").int(commit.expected_seq).words(")");
     }
-    let done = run(session, &sql).await?;
     // Every row changes, as its commit_seq does: matched and changed rows are the same.
-    if done.affected == group.len() as u64 { Ok(()) } else { Err(CommitError::Fenced(Vec::new())) }
+    session.later(&sql.text, Expected::Checkpoints(group.len() as u64)).await
 }
 
 /// Topic, owner epoch and commit seq of the lines as they stand.
@@ -149,11 +148,8 @@ async fn replace_timer(
     sql.time(input.at()).words(", payload = ").string(&json(input)?).words(", after_offset = ").int(after_offset);
     sql.words(" WHERE line = ").string(line.as_str()).words(" AND seq = ").int(seq).words(" AND kind = ");
     sql.string(input.kind());
-    let done = run(session, &sql).await?;
-    if done.affected == 1 {
-        return Ok(());
-    }
-    Err(CommitError::invariant(format!("line {line}: input {seq} is no timer decision that another could replace")))
+    let problem = format!("line {line}: input {seq} is no timer decision that another could replace");
+    session.later(&sql.text, Expected::OneRow(problem)).await
 }
 
 /// Stops as they are now, whatever was known of them.
@@ -235,9 +231,7 @@ pub(super) async fn applied_commands(session: &mut Session, commits: &Commits<'_
     for (id, outcome) in commits.iter().flat_map(|(_, commit)| &commit.applied_commands) {
         let mut sql = Sql::new("UPDATE command SET applied_at = UTC_TIMESTAMP(3), outcome = ");
         sql.string(&json(outcome)?).words(" WHERE id = ").int(*id).words(" AND applied_at IS NULL");
-        if run(session, &sql).await?.affected != 1 {
-            return Err(CommitError::invariant(format!("command {id} does not wait to be applied")));
-        }
+        session.later(&sql.text, Expected::OneRow(format!("command {id} does not wait to be applied"))).await?;
     }
     Ok(())
 }
