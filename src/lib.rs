@@ -10,6 +10,7 @@ pub mod engine;
 pub mod gateway;
 pub mod kafka;
 pub mod plant;
+pub mod proof;
 pub mod store;
 pub mod watch;
 

@@ -16,4 +16,5 @@ mod pipeline {
     mod replay;
     mod silence;
     mod store;
+    mod verify;
 }

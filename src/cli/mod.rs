@@ -14,6 +14,7 @@ mod simulate;
 mod tenant;
 mod topics;
 mod user;
+mod verify;
 mod when;
 
 use std::path::PathBuf;

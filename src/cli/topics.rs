@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::failure::WrongUsage;
 use super::output::{self, FormatArg};
-use super::{Context, servers};
+use super::{Context, servers, verify};
 
 /// More lines than a plant has: a slip of the finger.
 const MOST_LINES: u32 = 10_000;
@@ -20,6 +20,8 @@ pub enum Command {
     List(Which),
     /// Partitions, offsets, retention and lag of Andon's topics.
     Describe(Which),
+    /// Prove that output topics have no gap and no double and agree with the tables; 1 when anything is wrong.
+    Verify(verify::Args),
     /// Make the topics of a tenant that are missing.
     Create {
         #[arg(long, value_name = "NAME")]
@@ -46,6 +48,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<()> {
     match command {
         Command::List(which) => list(context, which).await,
         Command::Describe(which) => describe(context, which).await,
+        Command::Verify(args) => verify::run(context, args).await,
         Command::Create { tenant, lines, format } => create(context, &tenant, &lines, format).await,
     }
 }

@@ -47,7 +47,11 @@ impl Checkpoint {
     }
 }
 
-fn read(row: &MySqlRow) -> Result<Checkpoint> {
+/// The columns that [`read`] reads.
+pub(super) const COLUMNS: &str =
+    "next_offset, commit_seq, owner_epoch, published_seq, incarnation, state_version, state, told_seq";
+
+pub(super) fn read(row: &MySqlRow) -> Result<Checkpoint> {
     Ok(Checkpoint {
         next_offset: row.try_get(0)?,
         commit_seq: row.try_get(1)?,

@@ -20,6 +20,7 @@ mod read;
 mod spec;
 pub mod stamp;
 mod tenant;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub use self::name::tenant_database;
 pub use self::read::{DetectionPage, StoredInput};
 pub use self::spec::ConfigVersion;
 pub use self::tenant::TenantDb;
+pub use self::told::Told;
 use crate::config::tenant::TenantSpec;
 use crate::domain::time::Ms;
 

@@ -60,7 +60,7 @@ fn detection(row: &MySqlRow) -> Result<(Detection, bool)> {
     Ok((detection, row.try_get(7)?))
 }
 
-fn stop_columns() -> String {
+pub(super) fn stop_columns() -> String {
     format!(
         "downtime_id, revision, status, {}, {}, duration_ms, reason_code, comment, planned, shift_id, \
          CAST(business_date AS CHAR), segments",
@@ -69,7 +69,7 @@ fn stop_columns() -> String {
     )
 }
 
-fn stop(line: &LineName, row: &MySqlRow) -> Result<Stop> {
+pub(super) fn stop(line: &LineName, row: &MySqlRow) -> Result<Stop> {
     let status: String = row.try_get(2)?;
     let status =
         [StopStatus::Open, StopStatus::Closed, StopStatus::Retracted].into_iter().find(|s| s.as_str() == status);
@@ -87,6 +87,30 @@ fn stop(line: &LineName, row: &MySqlRow) -> Result<Stop> {
         shift: row.try_get(9)?,
         business_date: row.try_get(10)?,
         segments: from_json(&line.stops(), &row.try_get::<String, _>(11)?)?,
+    })
+}
+
+pub(super) fn shift_columns() -> String {
+    format!(
+        "shift, CAST(business_date AS CHAR), {}, {}, revision, figure, {}, previous_hash, hash",
+        ms_of("from_time"),
+        ms_of("to_time"),
+        ms_of("watermark")
+    )
+}
+
+pub(super) fn shift_record(line: &LineName, row: &MySqlRow) -> Result<ShiftRecord> {
+    Ok(ShiftRecord {
+        line: line.as_str().to_owned(),
+        shift: row.try_get(0)?,
+        business_date: row.try_get(1)?,
+        from: row.try_get(2)?,
+        to: row.try_get(3)?,
+        revision: row.try_get(4)?,
+        figure: from_json("shift_record", &row.try_get::<String, _>(5)?)?,
+        watermark: row.try_get(6)?,
+        previous_hash: row.try_get(7)?,
+        hash: row.try_get(8)?,
     })
 }
 
@@ -295,27 +319,10 @@ impl TenantDb {
     pub async fn shift_records(&self, line: &str, span: Span) -> Result<Vec<ShiftRecord>> {
         let line = LineName::new(line)?;
         let sql = format!(
-            "SELECT shift, CAST(business_date AS CHAR), {}, {}, revision, figure, {}, previous_hash, hash
-             FROM shift_record WHERE line = ? AND to_time > ? AND from_time < ? ORDER BY from_time, revision",
-            ms_of("from_time"),
-            ms_of("to_time"),
-            ms_of("watermark")
+            "SELECT {} FROM shift_record WHERE line = ? AND to_time > ? AND from_time < ? ORDER BY from_time, revision",
+            shift_columns()
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(line.as_str()).bind(stamp(span.from)).bind(stamp(span.to));
-        let read = |row: &MySqlRow| {
-            Ok(ShiftRecord {
-                line: line.as_str().to_owned(),
-                shift: row.try_get(0)?,
-                business_date: row.try_get(1)?,
-                from: row.try_get(2)?,
-                to: row.try_get(3)?,
-                revision: row.try_get(4)?,
-                figure: from_json("shift_record", &row.try_get::<String, _>(5)?)?,
-                watermark: row.try_get(6)?,
-                previous_hash: row.try_get(7)?,
-                hash: row.try_get(8)?,
-            })
-        };
-        query.fetch_all(&self.pool).await?.iter().map(read).collect()
+        query.fetch_all(&self.pool).await?.iter().map(|row| shift_record(&line, row)).collect()
     }
 }

@@ -47,8 +47,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["domain", "config", "watch", "kafka", "store"]),
     ("gateway", &["domain", "config", "watch", "kafka", "store"]),
     ("plant", &["domain", "config", "watch", "kafka", "store"]),
+    ("proof", &["domain", "config", "watch", "kafka", "store"]),
     ("bench", &["domain", "config", "watch", "kafka", "store", "engine"]),
-    ("cli", &["domain", "config", "watch", "kafka", "store", "engine", "gateway", "plant", "bench"]),
+    ("cli", &["domain", "config", "watch", "kafka", "store", "engine", "gateway", "plant", "proof", "bench"]),
 ];
 
 struct Source {
