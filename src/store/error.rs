@@ -2,9 +2,15 @@
 
 use std::fmt::Display;
 
-/// Server errors after which the same work may succeed: the server rolled back, is busy, starting or leaving.
-const TRANSIENT: [u16; 21] = [
+/// Server errors after which the same work may succeed: the server rolled back, is busy, out of room, starting or
+/// leaving.
+const TRANSIENT: [u16; 27] = [
+    3,    // error writing a file: mostly for want of room
+    1021, // disk full
+    1026, // error writing a file
+    1037, // out of memory
     1040, // too many connections
+    1041, // out of resources
     1042, // no host name
     1043, // bad handshake
     1047, // unknown command: a Galera node that is not ready
@@ -12,6 +18,7 @@ const TRANSIENT: [u16; 21] = [
     1077, // normal shutdown
     1079, // shutdown complete
     1080, // forcing close
+    1114, // the table is full: mostly the disk is
     1152, // aborted connection
     1158, 1159, 1160, 1161, // network
     1184, // aborted connection, new
@@ -115,5 +122,16 @@ impl From<mysql_async::Error> for StoreError {
             mysql_async::Error::Url(_) => StoreError::Refused(error.to_string()),
             _ => StoreError::Transient(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_passes_a_wrong_row_does_not() {
+        assert!([3, 1021, 1026, 1114].into_iter().all(is_transient_code));
+        assert!(![1062, 1146, 1264, 1406].into_iter().any(is_transient_code));
     }
 }
