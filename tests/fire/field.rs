@@ -121,9 +121,8 @@ impl Field {
                 tail.add_line(&tenant.name, line);
             }
         }
-        let mut members: Vec<Member> = (1..=plan.members)
-            .map(|n| Member::new(&format!("member-{n}"), "process", &members_env, &folder))
-            .collect();
+        let mut members: Vec<Member> =
+            (1..=plan.members).map(|n| Member::new(&format!("member-{n}"), "process", &members_env, &folder)).collect();
         members.push(Member::new("guest", "process", &members_env, &folder));
         members.iter_mut().take(plan.members).for_each(Member::start);
         let mut gateway = Member::new("gateway", "gateway", &members_env, &folder);

@@ -1,6 +1,6 @@
 //! Processes of Andon under a supervisor: what ends by itself is started again, as in production.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +13,6 @@ pub struct Member {
     role: &'static str,
     env: Vec<(&'static str, String)>,
     pub url: String,
-    admin: String,
     pub log: PathBuf,
     child: Option<Child>,
     is_wanted: bool,
@@ -33,14 +32,13 @@ impl Member {
         let (listen, admin) = (free_address(), free_address());
         let mut env = env.to_vec();
         env.push(("ANDON_LISTEN", listen.clone()));
-        env.push(("ANDON_ADMIN_LISTEN", admin.clone()));
+        env.push(("ANDON_ADMIN_LISTEN", admin));
         env.push(("ANDON_GATEWAY__SECURE_COOKIES", "false".to_owned()));
         Member {
             name: name.to_owned(),
             role,
             env,
             url: format!("http://{listen}"),
-            admin: format!("http://{admin}"),
             log: logs.join(format!("{name}.log")),
             child: None,
             is_wanted: false,
@@ -70,10 +68,6 @@ impl Member {
     /// The same process once more, with the very same settings.
     pub fn twin(&self) -> Child {
         self.launch()
-    }
-
-    pub fn is_running(&self) -> bool {
-        self.child.is_some()
     }
 
     pub fn pid(&self) -> Option<u32> {
@@ -118,21 +112,6 @@ impl Member {
         let Some(status) = child.try_wait().expect("its status") else { return };
         self.falls.push(status.to_string());
         self.child = self.is_wanted.then(|| self.launch());
-    }
-
-    /// A page of the admin port.
-    pub async fn page(&self, path: &str) -> Option<(u16, String)> {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build().ok()?;
-        let answer = client.get(format!("{}{path}", self.admin)).send().await.ok()?;
-        let status = answer.status().as_u16();
-        Some((status, answer.text().await.ok()?))
-    }
-
-    /// Lines of the log that contain all of these words.
-    pub fn logged(&self, words: &[&str]) -> usize {
-        let Ok(file) = File::open(&self.log) else { return 0 };
-        let text = std::io::read_to_string(file).unwrap_or_default();
-        text.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
     }
 }
 

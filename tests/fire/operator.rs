@@ -142,7 +142,11 @@ impl Desk {
         };
         for (at, mut word) in open {
             word.tries += 1;
-            if word.through_gateway { self.put(&mut word).await } else { self.insert(&mut word).await }
+            if word.through_gateway {
+                self.put(&mut word).await
+            } else {
+                self.insert(&mut word).await
+            }
             self.words.lock().unwrap()[at] = word;
         }
     }

@@ -75,11 +75,6 @@ impl OwnServers {
             }
         }
     }
-
-    /// Where a server writes its log.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
 }
 
 impl Drop for OwnServers {

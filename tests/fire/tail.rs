@@ -74,12 +74,8 @@ pub fn number<T: std::str::FromStr>(text: Option<&[u8]>) -> Option<T> {
 
 impl Tail {
     pub fn follow(brokers: &str) -> Tail {
-        let tail = Tail {
-            seen: Arc::default(),
-            topics: Arc::default(),
-            stop: Arc::default(),
-            brokers: brokers.to_owned(),
-        };
+        let tail =
+            Tail { seen: Arc::default(), topics: Arc::default(), stop: Arc::default(), brokers: brokers.to_owned() };
         let (seen, topics, stop) = (tail.seen.clone(), tail.topics.clone(), tail.stop.clone());
         let consumer = consumer(brokers);
         std::thread::Builder::new()
@@ -92,9 +88,12 @@ impl Tail {
     /// Follows a line's topics and its tenant's.
     pub fn add_line(&self, tenant: &str, line: &str) {
         let mut topics = self.topics.lock().unwrap();
-        for topic in
-            [topics::downtime(tenant, line), topics::oee(tenant, line), topics::late(tenant), topics::deadletter(tenant)]
-        {
+        for topic in [
+            topics::downtime(tenant, line),
+            topics::oee(tenant, line),
+            topics::late(tenant),
+            topics::deadletter(tenant),
+        ] {
             if !topics.contains(&topic) {
                 topics.push(topic);
             }

@@ -240,7 +240,10 @@ impl Field {
         for (offset, why) in &expected.letters {
             if letters.get(offset).map(String::as_str) != Some(*why) {
                 self.report.lost += 1;
-                complaints.push(format!("{title}: offset {offset} should be a dead letter ({why}): {:?}", letters.get(offset)));
+                complaints.push(format!(
+                    "{title}: offset {offset} should be a dead letter ({why}): {:?}",
+                    letters.get(offset)
+                ));
             }
         }
         for (offset, why) in &letters {
@@ -275,7 +278,12 @@ impl Field {
         differ(&format!("{name}: stops of the table and of the topic"), &stored, &told, &mut self.report.complaints);
         stored.iter_mut().for_each(|stop| stop.revision = 0);
         recomputed.iter_mut().for_each(|stop| stop.revision = 0);
-        differ(&format!("{name}: stops of the table and recomputed"), &stored, &recomputed, &mut self.report.complaints);
+        differ(
+            &format!("{name}: stops of the table and recomputed"),
+            &stored,
+            &recomputed,
+            &mut self.report.complaints,
+        );
         self.report.stops_compared += stored.len();
 
         let mut sums = Sums::default();
@@ -284,7 +292,11 @@ impl Field {
         let names = ["unscheduled", "planned_stop", "no_data", "running", "micro_stop", "stopped"];
         let buckets = names.map(|bucket| figure["buckets_ms"][bucket].as_i64().unwrap_or(-1));
         if (sums.buckets.to_vec(), sums.total, sums.ideal_ns)
-            != (buckets.to_vec(), figure["pieces"]["total"].as_i64().unwrap_or(-1), figure["ideal_ns"].as_i64().unwrap_or(-1))
+            != (
+                buckets.to_vec(),
+                figure["pieces"]["total"].as_i64().unwrap_or(-1),
+                figure["ideal_ns"].as_i64().unwrap_or(-1),
+            )
         {
             self.report.complain(format!("{name}: the minutes add up to {sums:?}, recomputed {figure}"));
         }
@@ -296,12 +308,12 @@ impl Field {
                 continue;
             }
             let span = ["--from", &rfc3339(told.from), "--to", &rfc3339(told.to)].map(str::to_owned);
-            let of_span = tokio::task::block_in_place(|| {
-                recompute(&span.each_ref().map(String::as_str))
-            });
+            let of_span = tokio::task::block_in_place(|| recompute(&span.each_ref().map(String::as_str)));
             let of_span = &of_span["figures"][0];
             compared += 1;
-            for field in ["buckets_ms", "pieces", "ideal_ns", "stops", "micro_stops", "availability", "performance", "oee"] {
+            for field in
+                ["buckets_ms", "pieces", "ideal_ns", "stops", "micro_stops", "availability", "performance", "oee"]
+            {
                 if told_json[field] != of_span[field] {
                     let window = &told_json["window"];
                     let (told, recomputed) = (&told_json[field], &of_span[field]);

@@ -16,7 +16,9 @@ use tokio::sync::Notify;
 pub enum Trouble {
     None,
     /// Each connection is cut after some bytes, up to so many, wherever in a transaction that is.
-    Cut { within: u64 },
+    Cut {
+        within: u64,
+    },
     /// `COMMIT` reaches the server; its answer is lost and the connection cut: the commit is in doubt.
     LoseAnswers,
     /// The connection is cut instead of passing `COMMIT` on: just as much in doubt, and it did not happen.
