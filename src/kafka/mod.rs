@@ -20,6 +20,7 @@ pub mod schemas;
 mod settings;
 pub mod tail;
 pub mod topics;
+mod words;
 
 pub use native::{Committed, NativeError};
 pub use settings::Settings;

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use thiserror::Error;
 
 use super::settings::Settings;
+use super::words;
 
 /// How often a full queue and a flush look again.
 const SLICE: Duration = Duration::from_millis(1);
@@ -41,7 +43,15 @@ struct Deliveries {
     failed: Arc<Mutex<Option<ProduceError>>>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        words::of_client(level, facility, line);
+    }
+
+    fn error(&self, cause: KafkaError, reason: &str) {
+        words::passing(&cause, reason);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();

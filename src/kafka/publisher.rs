@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 use super::native::{ConsumerGroupMetadata, NativeError};
 use super::settings::Settings;
+use super::words;
 
 /// How long a transaction may stay open; then the broker aborts it.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,7 +85,15 @@ struct Deliveries {
     failed: Arc<Mutex<Option<String>>>,
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        words::of_client(level, facility, line);
+    }
+
+    fn error(&self, cause: KafkaError, reason: &str) {
+        words::passing(&cause, reason);
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();

@@ -69,12 +69,7 @@ pub(super) unsafe extern "C" fn on_log(
 ) {
     // SAFETY: C strings for the time of the call.
     let (facility, line) = unsafe { (text(facility), text(line)) };
-    guarded(|| match level {
-        ..=3 => tracing::error!(target: "librdkafka", facility, "{line}"),
-        4 => tracing::warn!(target: "librdkafka", facility, "{line}"),
-        5..=6 => tracing::info!(target: "librdkafka", facility, "{line}"),
-        _ => tracing::debug!(target: "librdkafka", facility, "{line}"),
-    });
+    guarded(|| crate::kafka::words::logged(level, &facility, &line));
 }
 
 /// The hooks behind a client's opaque pointer.
