@@ -159,8 +159,8 @@ fn acts_of(happenings: &[Happening], first: &LineConfig, place: (&str, Ms), area
                 Act::Status(status(*camera, event, if *offline { Health::Offline } else { Health::Online }))
             }
             What::Again { back, twisted } => {
-                let records = acts.iter().rev().filter(|act| matches!(act, Act::Detection(_) | Act::Status(_)));
-                match records.cloned().nth(back - 1) {
+                let mut records = acts.iter().rev().filter(|act| matches!(act, Act::Detection(_) | Act::Status(_)));
+                match records.nth(back - 1).cloned() {
                     Some(Act::Detection(d)) if *twisted => Act::Detection(Detection { quantity: d.quantity + 1, ..d }),
                     Some(Act::Status(s)) if *twisted => Act::Status(CameraStatus { status: Health::Online, ..s }),
                     Some(record) => record,
@@ -182,7 +182,7 @@ fn acts_of(happenings: &[Happening], first: &LineConfig, place: (&str, Ms), area
         acts.push(act);
     }
     // Long enough after the last for its watermark to pass, now and then.
-    if version % 2 == 0 {
+    if version.is_multiple_of(2) {
         acts.push(Act::Silence { to: walk + 20 * MINUTE_MS });
     }
     acts

@@ -120,8 +120,8 @@ impl World {
 
     /// A stop as it was told, counted from the latest.
     fn stop(&mut self, nth_last: usize) -> Option<Stop> {
-        let standing = self.stored.stops.values().rev().filter(|stop| stop.status != StopStatus::Retracted);
-        let stop = standing.cloned().nth(nth_last);
+        let mut standing = self.stored.stops.values().rev().filter(|stop| stop.status != StopStatus::Retracted);
+        let stop = standing.nth(nth_last).cloned();
         if stop.is_none() {
             self.note("there is none");
         }
