@@ -17,4 +17,5 @@ mod pipeline {
     mod silence;
     mod store;
     mod verify;
+    mod versions;
 }

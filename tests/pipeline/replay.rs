@@ -56,7 +56,7 @@ pub(super) fn on<'a>(command: &'a str, tenant: &'a str, line: &'a str, more: &[&
     arguments
 }
 
-async fn database(site: &Site, tenant: &str) -> std::sync::Arc<TenantDb> {
+pub(super) async fn database(site: &Site, tenant: &str) -> std::sync::Arc<TenantDb> {
     let store = Store::connect(&site.global_url()).await.expect("the database is up");
     store.tenant(tenant).await.expect("there")
 }
@@ -79,7 +79,7 @@ fn plain(stop: &Stop) -> Stop {
 }
 
 /// The stored results of a line against its recomputation, to the last millisecond and piece.
-async fn agree(site: &Site, db: &TenantDb, tenant: &str, line: &str) -> Vec<Stop> {
+pub(super) async fn agree(site: &Site, db: &TenantDb, tenant: &str, line: &str) -> Vec<Stop> {
     let always = Span::new(0, FOREVER);
     let stops = db.stops(line, always, None, 100_000).await.expect("read");
     let mut sums = Sums::default();

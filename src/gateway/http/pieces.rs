@@ -83,7 +83,7 @@ fn period_of(asked: &Asked) -> Result<Span, Problem> {
     asked.query.period()?.ok_or_else(|| Problem::bad_request("from and to: are missing"))
 }
 
-fn product<'a>(asked: &'a Asked, id: i32) -> Option<&'a ProductSpec> {
+fn product(asked: &Asked, id: i32) -> Option<&ProductSpec> {
     asked.tenant.spec.iter().flat_map(|spec| &spec.products).find(|product| product.id == id)
 }
 
