@@ -147,7 +147,14 @@ async fn a_doubled_record_and_a_changed_row_are_each_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_is_taken_out_is_named() {
     let site = Site::new();
-    let (tenant, _) = told(&site).await;
+    let (tenant, db) = told(&site).await;
+    // More commits, so that there is one with others on both sides.
+    for more in 1..=2 {
+        let process = site.spawn("process").await;
+        send(&site, &tenant, more * 600_000);
+        read_to(&db, "l1", (1 + more) * SENT).await;
+        assert!(process.terminate().await.success());
+    }
     let topics = [format!("downtime.{tenant}.l1"), format!("oee.{tenant}.l1")];
     let mut all = Vec::new();
     for topic in &topics {
