@@ -3,6 +3,7 @@
 mod support;
 
 mod pipeline {
+    mod access;
     mod browser;
     mod engine;
     mod gateway;

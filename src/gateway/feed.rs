@@ -45,6 +45,7 @@ pub async fn follow_database(app: Arc<App>, config: Arc<Config>) {
         }
         let refreshed = async {
             let store = connected(&app, &config).await?;
+            app.accounts.follow(&store).await?;
             app.directory.refresh(&store).await
         };
         let refreshed = refreshed.await;

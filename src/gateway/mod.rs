@@ -120,15 +120,29 @@ impl App {
         self.is_tailing.store(true, Ordering::Relaxed);
     }
 
-    /// Notes what a user did or was not let do.
+    /// Notes what somebody did.
     pub async fn audit(&self, identity: &Identity, action: &str, details: &serde_json::Value) {
+        self.note(identity, action, false, details).await;
+    }
+
+    /// Notes what somebody was not let do.
+    pub async fn audit_denied(&self, identity: &Identity, action: &str, details: &serde_json::Value) {
+        self.note(identity, action, true, details).await;
+    }
+
+    async fn note(&self, identity: &Identity, action: &str, is_denied: bool, details: &serde_json::Value) {
         let Some(store) = self.store() else { return };
+        let address = identity.address.map(|address| address.to_string());
+        // A super admin acts in the tenant that the details name.
+        let named = details.get("tenant").and_then(serde_json::Value::as_str);
         let entry = AuditEntry {
-            user_id: Some(identity.user_id),
+            tenant: identity.tenant.as_deref().or(named),
+            user_id: identity.user(),
             username: Some(&identity.username),
             action,
+            is_denied,
+            ip_address: address.as_deref(),
             details: Some(details),
-            ..AuditEntry::default()
         };
         if let Err(error) = store.audit(&entry).await {
             tracing::warn!(action, user = identity.user_id, %error, "audit trail could not be written");

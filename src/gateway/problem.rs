@@ -70,6 +70,17 @@ impl Problem {
         Problem::new(StatusCode::CONFLICT, "conflict", "Conflict", detail)
     }
 
+    /// Somebody else has changed it in between.
+    pub fn stale() -> Problem {
+        let detail = "it was changed in between: read it again, and send its ETag as If-Match";
+        Problem::new(StatusCode::PRECONDITION_FAILED, "stale", "Changed in between", detail)
+    }
+
+    pub fn precondition_required() -> Problem {
+        let detail = "say which revision is changed: send its ETag as If-Match";
+        Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", "If-Match is missing", detail)
+    }
+
     pub fn unprocessable(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "Not acceptable as it is", detail)
     }

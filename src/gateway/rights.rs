@@ -1,12 +1,12 @@
 //! Who may see and do what. Asked before any filter; what one may not see looks as if it did not exist.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::account::token::TokenHash;
 use super::directory::{LineInfo, Tenant};
 use super::problem::Problem;
 
@@ -67,26 +67,62 @@ pub const RULES: [Rule; 6] = [
 ];
 
 /// What a user's `permissions` say; empty: all that the role may.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permissions {
     /// None: all lines of the tenant.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<BTreeSet<String>>,
 }
 
-/// Who asks, as told by a session.
+/// What an API key's `permissions` say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPermissions {
+    pub scopes: BTreeSet<Right>,
+    /// None: all lines of the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<BTreeSet<String>>,
+}
+
+// === impl Permissions ===
+
+impl Permissions {
+    /// Whether whoever is narrowed so may see all that `other` may.
+    pub fn cover(&self, other: &Permissions) -> bool {
+        match (&self.lines, &other.lines) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(other)) => other.is_subset(own),
+        }
+    }
+}
+
+/// What an identity stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// The session of that number.
+    Session(i64),
+    /// The API key of that number.
+    Key(i32),
+}
+
+/// Who asks, as told by a session or an API key.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    pub session_id: i64,
+    pub principal: Principal,
+    /// The user's number; an API key's below zero: what is counted by user is counted by key.
     pub user_id: i32,
+    /// Or the key's name.
     pub username: String,
+    /// Of an API key the least; its scopes decide.
     pub role: UserRole,
+    /// None: a user, whose role decides.
+    pub scopes: Option<BTreeSet<Right>>,
     /// None: a super admin's.
     pub tenant: Option<String>,
     pub permissions: Permissions,
     pub locale: Option<String>,
-    /// What its session is found by.
-    pub token: TokenHash,
+    /// Where this request came from, where that is known.
+    pub address: Option<IpAddr>,
     /// Done when the session ends or its rights change: sockets close then.
     pub ended: CancellationToken,
 }
@@ -146,7 +182,23 @@ impl Identity {
     }
 
     pub fn may(&self, right: Right) -> bool {
-        self.role.may(right)
+        match &self.scopes {
+            None => self.role.may(right),
+            Some(scopes) => right.rule().for_keys && scopes.contains(&right),
+        }
+    }
+
+    /// The session, of a user.
+    pub fn session_id(&self) -> Option<i64> {
+        match self.principal {
+            Principal::Session(id) => Some(id),
+            Principal::Key(_) => None,
+        }
+    }
+
+    /// The user's number; none of an API key.
+    pub fn user(&self) -> Option<i32> {
+        self.session_id().map(|_| self.user_id)
     }
 
     /// Refuses what takes a right that the caller has not.

@@ -1,4 +1,4 @@
-//! Users and their sessions, in the global database.
+//! Users as a login finds them, and the record of logins, in the global database.
 
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
@@ -6,10 +6,14 @@ use sqlx::mysql::MySqlRow;
 use super::error::{Result, StoreError};
 use super::stamp::{ms_of, stamp};
 use super::{Store, Tenant};
-use crate::domain::time::Ms;
+use crate::domain::time::{MINUTE_MS, Ms};
 
-/// Sessions that a user has at most: with one more, the one that was used longest ago ends.
-const SESSIONS_PER_USER: u32 = 3;
+/// Characters of a user's name at most.
+pub const NAME_CHARACTERS: usize = 100;
+/// Failures in a row after which a name is locked.
+pub const FAILURES: usize = 10;
+/// Failures older than this do not count; so long is a name locked, from the first of them.
+pub const LOCKED_MS: Ms = 15 * MINUTE_MS;
 
 /// An active user as a login finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,15 @@ pub struct NewUser<'a> {
     pub role: &'a str,
 }
 
+/// What else a new user can have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UserDetails<'a> {
+    pub email: Option<&'a str>,
+    /// JSON that narrows the role.
+    pub permissions: Option<&'a str>,
+    pub locale: Option<&'a str>,
+}
+
 /// Where a request came from, for the records.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin<'a> {
@@ -44,17 +57,10 @@ pub struct Origin<'a> {
     pub user_agent: Option<&'a str>,
 }
 
-/// A session that goes on, with its user as of now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionRow {
-    pub id: i64,
-    pub user: User,
-    pub last_seen_at: Ms,
-}
+pub(super) const USER_COLUMNS: &str =
+    "u.user_id, u.username, u.password, u.role, t.name, CAST(u.permissions AS CHAR), u.locale";
 
-const USER_COLUMNS: &str = "u.user_id, u.username, u.password, u.role, t.name, CAST(u.permissions AS CHAR), u.locale";
-
-fn user(row: &MySqlRow) -> Result<User> {
+pub(super) fn user(row: &MySqlRow) -> Result<User> {
     Ok(User {
         id: row.try_get(0)?,
         username: row.try_get(1)?,
@@ -67,7 +73,7 @@ fn user(row: &MySqlRow) -> Result<User> {
 }
 
 /// As much of a client's text as its column takes.
-fn cut(text: Option<&str>, characters: usize) -> Option<String> {
+pub(super) fn cut(text: Option<&str>, characters: usize) -> Option<String> {
     text.map(|text| text.chars().take(characters).collect())
 }
 
@@ -77,14 +83,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] when the name is taken, in whatever tenant.
     pub async fn create_user(&self, new: &NewUser<'_>) -> Result<i32> {
+        self.create_user_with(new, UserDetails::default()).await
+    }
+
+    /// As [`Store::create_user`], narrowed from the first moment on.
+    pub async fn create_user_with(&self, new: &NewUser<'_>, details: UserDetails<'_>) -> Result<i32> {
         let inserted = sqlx::query(
-            "INSERT INTO user (tenant_id, username, password, role, created_at)
-             VALUES (?, ?, ?, ?, UTC_TIMESTAMP(3))",
+            "INSERT INTO user (tenant_id, username, password, role, email, permissions, locale, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3))",
         )
         .bind(new.tenant.map(|tenant| tenant.id))
         .bind(new.username)
         .bind(new.password)
         .bind(new.role)
+        .bind(details.email)
+        .bind(details.permissions)
+        .bind(details.locale)
         .execute(&self.pool)
         .await;
         match inserted {
@@ -115,11 +129,12 @@ impl Store {
         from: Origin<'_>,
     ) -> Result<i64> {
         let done = sqlx::query(
-            "INSERT INTO user_login (user_id, username, succeeded, login_at, ip_address, user_agent)
-             VALUES (?, ?, ?, UTC_TIMESTAMP(3), ?, ?)",
+            "INSERT INTO user_login (user_id, username, name_key, succeeded, login_at, ip_address, user_agent)
+             VALUES (?, ?, ?, ?, UTC_TIMESTAMP(3), ?, ?)",
         )
         .bind(user_id)
-        .bind(cut(Some(username), 100))
+        .bind(cut(Some(username), NAME_CHARACTERS))
+        .bind(cut(Some(username), NAME_CHARACTERS))
         .bind(succeeded)
         .bind(cut(from.ip_address, 45))
         .bind(cut(from.user_agent, 255))
@@ -128,110 +143,19 @@ impl Store {
         Ok(done.last_insert_id() as i64)
     }
 
-    /// Begins a session under a token's hash and ends the user's oldest ones beyond the limit; answers its number and
-    /// those of the ended.
-    pub async fn open_session(
-        &self,
-        user_id: i32,
-        token_hash: &[u8; 32],
-        login_id: i64,
-        now: Ms,
-        from: Origin<'_>,
-    ) -> Result<(i64, Vec<i64>)> {
-        let at = stamp(now);
-        let mut transaction = self.pool.begin().await?;
-        // The user's row is the lock: two logins at once must not both find room.
-        sqlx::query("UPDATE user SET last_login_at = ? WHERE user_id = ?")
-            .bind(&at)
-            .bind(user_id)
-            .execute(&mut *transaction)
-            .await?;
-        let done = sqlx::query(
-            "INSERT INTO session (token_hash, user_id, login_id, created_at, last_seen_at, ip_address, user_agent)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(token_hash.as_slice())
-        .bind(user_id)
-        .bind(login_id)
-        .bind(&at)
-        .bind(&at)
-        .bind(cut(from.ip_address, 45))
-        .bind(cut(from.user_agent, 255))
-        .execute(&mut *transaction)
-        .await?;
-        let opened = done.last_insert_id() as i64;
-        let others: Vec<i64> = sqlx::query_scalar(
-            "SELECT session_id FROM session WHERE user_id = ? AND revoked_at IS NULL AND session_id <> ?
-             ORDER BY last_seen_at DESC, session_id DESC",
-        )
-        .bind(user_id)
-        .bind(opened)
-        .fetch_all(&mut *transaction)
-        .await?;
-        let ended: Vec<i64> = others.into_iter().skip(SESSIONS_PER_USER as usize - 1).collect();
-        for session in &ended {
-            sqlx::query("UPDATE session SET revoked_at = ? WHERE session_id = ?")
-                .bind(&at)
-                .bind(session)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok((opened, ended))
-    }
-
-    /// The session of a token's hash if it was used at or after `since`, with its user if that is still active.
-    pub async fn session(&self, token_hash: &[u8; 32], since: Ms) -> Result<Option<SessionRow>> {
+    /// Until when a name may not be logged in with, after many failures in a row; the same whether it is anybody's.
+    pub async fn locked_until(&self, username: &str, now: Ms) -> Result<Option<Ms>> {
         let sql = format!(
-            "SELECT {USER_COLUMNS}, s.session_id, {} FROM session s JOIN user u ON u.user_id = s.user_id
-             LEFT JOIN tenant t ON t.tenant_id = u.tenant_id
-             WHERE s.token_hash = ? AND s.revoked_at IS NULL AND s.last_seen_at >= ? AND u.is_active
-                 AND (t.is_active OR u.tenant_id IS NULL)",
-            ms_of("s.last_seen_at")
+            "SELECT succeeded, {} FROM user_login WHERE name_key = ? AND login_at > ?
+             ORDER BY login_id DESC LIMIT {FAILURES}",
+            ms_of("login_at")
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(token_hash.as_slice()).bind(stamp(since));
-        let Some(row) = query.fetch_optional(&self.pool).await? else { return Ok(None) };
-        Ok(Some(SessionRow { user: user(&row)?, id: row.try_get(7)?, last_seen_at: row.try_get(8)? }))
-    }
-
-    /// Notes that a session was used.
-    pub async fn touch_session(&self, id: i64, now: Ms) -> Result<()> {
-        sqlx::query("UPDATE session SET last_seen_at = ? WHERE session_id = ? AND last_seen_at < ?")
-            .bind(stamp(now))
-            .bind(id)
-            .bind(stamp(now))
-            .execute(&self.pool)
+        let rows: Vec<(bool, Ms)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(cut(Some(username), NAME_CHARACTERS))
+            .bind(stamp(now - LOCKED_MS))
+            .fetch_all(&self.pool)
             .await?;
-        Ok(())
-    }
-
-    /// Puts another token in the place of a session's; `false` when it is not the session's token any more.
-    pub async fn rotate_session(&self, id: i64, from: &[u8; 32], to: &[u8; 32], now: Ms) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE session SET token_hash = ?, last_seen_at = ?
-             WHERE session_id = ? AND token_hash = ? AND revoked_at IS NULL",
-        )
-        .bind(to.as_slice())
-        .bind(stamp(now))
-        .bind(id)
-        .bind(from.as_slice())
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Ends a session, and notes it at the login that began it.
-    pub async fn end_session(&self, id: i64, now: Ms) -> Result<()> {
-        let at = stamp(now);
-        sqlx::query(
-            "UPDATE session s LEFT JOIN user_login l ON l.login_id = s.login_id
-             SET s.revoked_at = ?, l.logout_at = ? WHERE s.session_id = ? AND s.revoked_at IS NULL",
-        )
-        .bind(&at)
-        .bind(&at)
-        .bind(id)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        let is_locked = rows.len() == FAILURES && rows.iter().all(|(succeeded, _)| !succeeded);
+        Ok(rows.last().filter(|_| is_locked).map(|(_, first)| first + LOCKED_MS))
     }
 }

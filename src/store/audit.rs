@@ -1,23 +1,53 @@
 //! Who changed or asked what: rows that are only ever added.
 
 use serde_json::Value;
+use sqlx::mysql::MySqlRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::Store;
 use super::error::Result;
-use super::stamp::stamp;
-use crate::domain::time::Span;
+use super::stamp::{ms_of, stamp};
+use crate::domain::time::{Ms, Span};
 
 /// An event for `audit_log`.
 #[derive(Clone, Debug, Default)]
 pub struct AuditEntry<'a> {
-    pub tenant_id: Option<i32>,
+    /// By name.
+    pub tenant: Option<&'a str>,
     pub user_id: Option<i32>,
     pub username: Option<&'a str>,
-    /// What happened: `login_denied`, `reason_changed`, `tenant_applied`, ….
+    /// What was wished: `reason_given`, `user_changed`, `request`, ….
     pub action: &'a str,
+    /// It was refused.
+    pub is_denied: bool,
     pub ip_address: Option<&'a str>,
     /// The rest, without secrets.
     pub details: Option<&'a Value>,
+}
+
+/// An event of `audit_log`, as it is told.
+#[derive(Clone, Debug)]
+pub struct AuditRow {
+    pub id: i64,
+    pub user_id: Option<i32>,
+    pub username: Option<String>,
+    pub action: String,
+    /// `done` or `denied`.
+    pub outcome: String,
+    pub ip_address: Option<String>,
+    pub details: Option<Value>,
+    pub created_at: Ms,
+}
+
+/// Which events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuditFilter<'a> {
+    pub span: Option<Span>,
+    pub username: Option<&'a str>,
+    pub action: Option<&'a str>,
+    pub outcome: Option<&'a str>,
+    /// Only those before this number.
+    pub before: Option<i64>,
 }
 
 /// A question to a tenant's data, for `user_query`.
@@ -40,18 +70,52 @@ impl Store {
     /// Adds an event to the audit trail.
     pub async fn audit(&self, entry: &AuditEntry<'_>) -> Result<()> {
         sqlx::query(
-            "INSERT INTO audit_log (tenant_id, user_id, username, action, ip_address, details, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3))",
+            "INSERT INTO audit_log (tenant_id, user_id, username, action, outcome, ip_address, details, created_at)
+             VALUES ((SELECT tenant_id FROM tenant WHERE name = ?), ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3))",
         )
-        .bind(entry.tenant_id)
+        .bind(entry.tenant)
         .bind(entry.user_id)
         .bind(entry.username)
         .bind(entry.action)
+        .bind(if entry.is_denied { "denied" } else { "done" })
         .bind(entry.ip_address)
         .bind(entry.details.map(Value::to_string))
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// A tenant's events, the newest first.
+    pub async fn audit_log(&self, tenant: &str, filter: &AuditFilter<'_>, limit: u32) -> Result<Vec<AuditRow>> {
+        let sql = format!(
+            "SELECT a.audit_id, a.user_id, a.username, a.action, a.outcome, a.ip_address, CAST(a.details AS CHAR), {}
+             FROM audit_log a JOIN tenant t ON t.tenant_id = a.tenant_id
+             WHERE t.name = ? AND (? IS NULL OR a.created_at >= ?) AND (? IS NULL OR a.created_at < ?)
+                 AND (? IS NULL OR a.username = ?) AND (? IS NULL OR a.action = ?) AND (? IS NULL OR a.outcome = ?)
+                 AND (? IS NULL OR a.audit_id < ?)
+             ORDER BY a.audit_id DESC LIMIT ?",
+            ms_of("a.created_at")
+        );
+        let (from, to) = (filter.span.map(|span| stamp(span.from)), filter.span.map(|span| stamp(span.to)));
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(tenant);
+        for text in [from.as_deref(), to.as_deref(), filter.username, filter.action, filter.outcome] {
+            query = query.bind(text).bind(text);
+        }
+        let rows = query.bind(filter.before).bind(filter.before).bind(limit).fetch_all(&self.pool).await?;
+        let event = |row: &MySqlRow| {
+            let details: Option<String> = row.try_get(6)?;
+            Ok(AuditRow {
+                id: row.try_get(0)?,
+                user_id: row.try_get(1)?,
+                username: row.try_get(2)?,
+                action: row.try_get(3)?,
+                outcome: row.try_get(4)?,
+                ip_address: row.try_get(5)?,
+                details: details.and_then(|text| serde_json::from_str(&text).ok()),
+                created_at: row.try_get(7)?,
+            })
+        };
+        rows.iter().map(event).collect()
     }
 
     /// Notes a question to a tenant's data.

@@ -40,7 +40,15 @@ macro_rules! migrations {
     };
 }
 
-const GLOBAL: &[Migration] = migrations!["global/0001_identity", "global/0002_dashboards"];
+const GLOBAL: &[Migration] = migrations![
+    "global/0001_identity",
+    "global/0002_dashboards",
+    "global/0003_access",
+    "global/0004_session_access",
+    "global/0005_user_revision",
+    "global/0006_login_name",
+    "global/0007_audit_outcome",
+];
 const TENANT: &[Migration] =
     migrations!["tenant/0001_plant", "tenant/0002_pipeline", "tenant/0003_input_kinds", "tenant/0004_chain"];
 const LINE: &[Migration] = migrations!["tenant/line/0001_tables"];

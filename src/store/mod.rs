@@ -17,10 +17,12 @@ mod migrate;
 mod name;
 mod partition;
 mod read;
+pub mod session;
 mod spec;
 pub mod stamp;
 mod tenant;
 mod told;
+pub mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +32,7 @@ use sqlx::mysql::{MySqlConnection, MySqlPool, MySqlPoolOptions};
 use sqlx::{Executor, Row};
 
 pub use self::address::Address;
-pub use self::audit::{AuditEntry, QueryEntry};
+pub use self::audit::{AuditEntry, AuditFilter, AuditRow, QueryEntry};
 pub use self::checkpoint::{Checkpoint, OutboxBatch};
 pub use self::command::{Command, CommandBody, CommandOutcome, NewCommand};
 pub use self::commit::{CommitError, LineCommit};

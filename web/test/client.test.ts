@@ -163,6 +163,14 @@ test("a socket that is not let in is told, one that was is not", () => {
   assert.equal(refused, 2);
 });
 
+test("a change of rights is told, and the socket comes again", () => {
+  FakeSocket.last.hello();
+  FakeSocket.last.closes(4001, "the rights have changed");
+  assert.equal(refused, 1);
+  pass(1_000);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
 test("must_refetch asks anew under a new id, and late frames of the old one are ignored", () => {
   const { sub } = client.subscribe(feed, {});
   FakeSocket.last.hello();

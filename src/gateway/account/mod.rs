@@ -1,26 +1,31 @@
-//! Users and sessions: who a request is from.
+//! Users, sessions and API keys: who a request is from.
 //!
-//! A session is a row of the global database, found by its token's hash. Each gateway remembers those it has seen and
-//! asks for them again every few seconds, so that an end elsewhere is noticed, and a short absence of the database
-//! is not.
+//! A session or a key is a row of the global database, found by the hash of a token. Each gateway remembers those it
+//! has seen and asks for them again every few seconds, so that an end elsewhere is noticed, and a short absence of the
+//! database is not.
 
+pub mod access;
 pub mod limit;
 pub mod password;
 pub mod token;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use tokio_util::sync::CancellationToken;
 
-use self::token::{Token, TokenHash};
+use self::access::{ACCESS_FOR_S, AccessToken};
+use self::token::{Credential, Token, TokenHash};
 use super::clock::now;
 use super::problem::Problem;
-use super::rights::{Identity, Permissions, UserRole};
+use super::rights::{Identity, KeyPermissions, Permissions, Principal, UserRole};
 use crate::domain::time::{MINUTE_MS, Ms};
-use crate::store::account::{Origin, SessionRow, User};
+use crate::store::account::{Origin, User};
+use crate::store::session::{Rotated, SessionBy, SessionRow, SessionTokens};
+use crate::store::users::KeyRow;
 use crate::store::{Store, StoreError};
 
 /// A session is asked for again after this long.
@@ -32,27 +37,84 @@ const TOUCH_MS: Ms = MINUTE_MS;
 /// Sessions remembered; beyond that those that were not used lately are forgotten.
 const MAX_REMEMBERED: usize = 100_000;
 
-/// The sessions that this gateway has seen.
+/// The sessions and keys that this gateway has seen.
 #[derive(Debug)]
 pub struct Accounts {
     idle_ms: Ms,
-    remembered: DashMap<TokenHash, Remembered>,
+    remembered: DashMap<Principal, Remembered>,
+    /// Whose hashes these are.
+    hashes: DashMap<TokenHash, Principal>,
+    /// The count of changes of rights that is known of here; below zero: none yet.
+    epoch: AtomicI64,
 }
 
 #[derive(Debug)]
 struct Remembered {
     identity: Identity,
-    /// The row as read: anything else than the same row again is a change of rights.
-    row: SessionRow,
-    checked: Instant,
+    /// As read: anything else than the same rights again ends the identity.
+    row: Row,
+    /// None: has to be asked for before it is believed again.
+    checked: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+enum Row {
+    Session(SessionRow),
+    Key(KeyRow),
 }
 
 /// What a login gives.
 #[derive(Debug)]
 pub struct Opened {
     pub identity: Identity,
-    /// Good for new tokens.
+    /// The session's own, for the cookie; none when it has one already.
+    pub session: Option<Token>,
+    /// A JWT.
+    pub access: String,
+    /// Good once, for new tokens.
     pub refresh: Token,
+}
+
+/// Why a refresh token brought nothing.
+#[derive(Debug)]
+pub enum NoRefresh {
+    Refused(Problem),
+    /// It was used twice; whose it was, where that is known here.
+    Reused(Option<Identity>),
+}
+
+/// What somebody is looked up by.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Session(TokenHash),
+    Key(TokenHash),
+    Principal(Principal),
+}
+
+// === impl Row ===
+
+impl Row {
+    fn principal(&self) -> Principal {
+        match self {
+            Row::Session(row) => Principal::Session(row.id),
+            Row::Key(row) => Principal::Key(row.id),
+        }
+    }
+
+    fn has_rights_of(&self, other: &Row) -> bool {
+        match (self, other) {
+            (Row::Session(one), Row::Session(two)) => one.user == two.user,
+            (Row::Key(one), Row::Key(two)) => (&one.tenant, &one.permissions) == (&two.tenant, &two.permissions),
+            _ => false,
+        }
+    }
+
+    fn used_at(&self) -> Option<Ms> {
+        match self {
+            Row::Session(row) => Some(row.last_seen_at),
+            Row::Key(row) => row.last_used_at,
+        }
+    }
 }
 
 // === impl Accounts ===
@@ -60,168 +122,303 @@ pub struct Opened {
 impl Accounts {
     /// Sessions end after `idle` without use.
     pub fn new(idle: Duration) -> Accounts {
-        Accounts { idle_ms: idle.as_millis() as Ms, remembered: DashMap::new() }
+        let idle_ms = idle.as_millis() as Ms;
+        Accounts { idle_ms, remembered: DashMap::new(), hashes: DashMap::new(), epoch: AtomicI64::new(-1) }
     }
 
-    /// How long an unused session lasts, seconds.
+    /// Sessions that were last used before this have ended.
+    pub fn idle_since(&self) -> Ms {
+        now() - self.idle_ms
+    }
+
+    /// How long an access token is good, seconds.
     pub fn expires_in_s(&self) -> i64 {
-        self.idle_ms / 1000
+        ACCESS_FOR_S
     }
 
     /// Begins a session for a user whose password was right.
     pub async fn open(&self, store: &Store, user: User, login_id: i64, from: Origin<'_>) -> Result<Opened, StoreError> {
-        let refresh = Token::new();
-        let hash = refresh.access().hash();
+        let (session, access, refresh) = (Token::new(), Token::new(), Token::new());
+        let hash = session.hash();
+        let tokens = SessionTokens { session: hash.0, access: access.hash().0, refresh: refresh.hash().0 };
         let at = now();
-        let (id, ended) = store.open_session(user.id, &hash.0, login_id, at, from).await?;
-        for one in self.remembered.iter().filter(|one| ended.contains(&one.row.id)) {
-            one.identity.ended.cancel();
-        }
-        self.remembered.retain(|_, one| !ended.contains(&one.row.id));
-        let row = SessionRow { id, user, last_seen_at: at };
-        Ok(Opened { identity: self.remember(hash, row), refresh })
+        let (id, ended) = store.open_session(user.id, &tokens, login_id, at, from).await?;
+        self.ended(&ended);
+        let access_hash = Some(tokens.access);
+        let row = SessionRow { id, user, last_seen_at: at, token_hash: hash.0, access_hash };
+        let text = access::issue(&row, &access, at);
+        Ok(Opened { identity: self.remember(Row::Session(row)), session: Some(session), access: text, refresh })
     }
 
-    /// Whose token it is.
+    /// Whose credential it is.
     ///
     /// # Errors
-    /// 401 for what is no session's token; 503 when that cannot be told.
-    pub async fn identify(&self, store: Option<&Arc<Store>>, token: &Token) -> Result<Identity, Problem> {
-        self.look_up(store, token.hash()).await
+    /// 401 for what is nobody's; 503 when that cannot be told.
+    pub async fn identify(&self, store: Option<&Arc<Store>>, credential: &Credential) -> Result<Identity, Problem> {
+        match credential {
+            Credential::Session(token) => self.look_up(store, By::Session(token.hash())).await,
+            Credential::Key(token) => self.look_up(store, By::Key(token.hash())).await,
+            Credential::Access(token) => self.by_access(store, token).await,
+        }
     }
 
-    async fn look_up(&self, store: Option<&Arc<Store>>, hash: TokenHash) -> Result<Identity, Problem> {
+    async fn by_access(&self, store: Option<&Arc<Store>>, token: &AccessToken) -> Result<Identity, Problem> {
+        let principal = Principal::Session(token.session_id());
+        let identity = self.look_up(store, By::Principal(principal)).await?;
+        if self.is_current(principal, token) {
+            return Ok(identity);
+        }
+        // It may have been renewed at another gateway.
+        self.doubt(principal);
+        let identity = self.look_up(store, By::Principal(principal)).await?;
+        if self.is_current(principal, token) { Ok(identity) } else { Err(Problem::unauthorised()) }
+    }
+
+    fn is_current(&self, principal: Principal, token: &AccessToken) -> bool {
+        let known = self.remembered.get(&principal);
+        known.is_some_and(|one| matches!(&one.row, Row::Session(row) if token.is_of(row, now())))
+    }
+
+    /// Has a session asked for before it is believed again.
+    fn doubt(&self, principal: Principal) {
+        if let Some(mut one) = self.remembered.get_mut(&principal) {
+            one.checked = None;
+        }
+    }
+
+    async fn look_up(&self, store: Option<&Arc<Store>>, by: By) -> Result<Identity, Problem> {
         let at = now();
-        let known = self.remembered.get(&hash).map(|one| (one.identity.clone(), one.checked));
-        if let Some((identity, checked)) = &known
+        let principal = match by {
+            By::Principal(principal) => Some(principal),
+            By::Session(hash) | By::Key(hash) => self.hashes.get(&hash).map(|principal| *principal),
+        };
+        let one = principal.and_then(|principal| self.remembered.get(&principal));
+        let known = one.map(|one| (one.identity.clone(), one.checked));
+        if let Some((identity, Some(checked))) = &known
             && checked.elapsed() < RECHECK
         {
             return Ok(identity.clone());
         }
         let found = match store {
-            Some(store) => store.session(&hash.0, at - self.idle_ms).await,
+            Some(store) => read(store, by, at - self.idle_ms).await,
             None => Err(StoreError::Transient("not connected yet".to_owned())),
         };
         match found {
             Ok(Some(row)) => {
-                let touched_at = row.last_seen_at;
-                let id = row.id;
-                let identity = self.remember(hash, row);
-                if at - touched_at >= TOUCH_MS
-                    && let Some(store) = store
-                    && let Err(error) = store.touch_session(id, at).await
-                {
-                    tracing::warn!(%error, "use of a session could not be noted");
+                if let By::Key(hash) = by {
+                    self.hashes.insert(hash, row.principal());
                 }
-                Ok(identity)
+                self.note_use(store, &row, at).await;
+                Ok(self.remember(row))
             }
             Ok(None) => {
-                self.forget(&hash);
+                if let Some(principal) = principal {
+                    self.forget(principal);
+                }
                 Err(Problem::unauthorised())
             }
             Err(error) => match known {
-                Some((identity, checked)) if checked.elapsed() < BELIEVED => Ok(identity),
+                Some((identity, Some(checked))) if checked.elapsed() < BELIEVED => Ok(identity),
                 _ => Err(Problem::database(error)),
             },
+        }
+    }
+
+    async fn note_use(&self, store: Option<&Arc<Store>>, row: &Row, at: Ms) {
+        let is_due = row.used_at().is_none_or(|used_at| at - used_at >= TOUCH_MS);
+        let Some(store) = store.filter(|_| is_due) else { return };
+        let noted = match row.principal() {
+            Principal::Session(id) => store.touch_session(id, at).await,
+            Principal::Key(id) => store.touch_key(id, at).await,
+        };
+        if let Err(error) = noted {
+            tracing::warn!(%error, "use of a session or key could not be noted");
         }
     }
 
     /// A session as if it had been read just now.
     #[cfg(test)]
     pub fn plant(&self, token: &Token, user: User) -> Identity {
-        self.remember(token.hash(), SessionRow { id: 1, user, last_seen_at: now() })
+        let known = self.hashes.get(&token.hash()).map(|principal| *principal);
+        let id = match known {
+            Some(Principal::Session(id)) => id,
+            _ => self.remembered.len() as i64 + 1,
+        };
+        let (token_hash, access_hash) = (token.hash().0, None);
+        self.remember(Row::Session(SessionRow { id, user, last_seen_at: now(), token_hash, access_hash }))
     }
 
-    /// Keeps the identity that others hold already while the user's rights are the same.
-    fn remember(&self, hash: TokenHash, row: SessionRow) -> Identity {
+    /// A key as if it had been read just now.
+    #[cfg(test)]
+    pub fn plant_key(&self, token: &Token, row: KeyRow) -> Identity {
+        self.hashes.insert(token.hash(), Principal::Key(row.id));
+        self.remember(Row::Key(row))
+    }
+
+    /// Keeps the identity that others hold already while its rights are the same.
+    fn remember(&self, row: Row) -> Identity {
         if self.remembered.len() > MAX_REMEMBERED {
-            self.remembered.retain(|_, one| one.checked.elapsed() < BELIEVED);
+            let is_late = |one: &Remembered| one.checked.is_some_and(|checked| checked.elapsed() < BELIEVED);
+            self.remembered.retain(|_, one| is_late(one));
+            self.hashes.retain(|_, principal| self.remembered.contains_key(principal));
         }
-        match self.remembered.entry(hash) {
+        if let Row::Session(row) = &row {
+            self.hashes.insert(TokenHash(row.token_hash), Principal::Session(row.id));
+        }
+        let checked = Some(Instant::now());
+        match self.remembered.entry(row.principal()) {
             dashmap::Entry::Occupied(mut known) => {
                 let one = known.get_mut();
-                if one.row.user != row.user {
+                if !one.row.has_rights_of(&row) {
                     one.identity.ended.cancel();
-                    one.identity = identity(hash, &row);
+                    one.identity = identity(&row);
                 }
                 one.row = row;
-                one.checked = Instant::now();
+                one.checked = checked;
                 one.identity.clone()
             }
             dashmap::Entry::Vacant(place) => {
-                let identity = identity(hash, &row);
-                place.insert(Remembered { identity: identity.clone(), row, checked: Instant::now() });
+                let identity = identity(&row);
+                place.insert(Remembered { identity: identity.clone(), row, checked });
                 identity
             }
         }
     }
 
-    fn forget(&self, hash: &TokenHash) {
-        if let Some((_, one)) = self.remembered.remove(hash) {
-            one.identity.ended.cancel();
+    fn forget(&self, principal: Principal) {
+        let Some((_, one)) = self.remembered.remove(&principal) else { return };
+        one.identity.ended.cancel();
+        match one.row {
+            Row::Session(row) => drop(self.hashes.remove(&TokenHash(row.token_hash))),
+            // There are few, and they are revoked by hand.
+            Row::Key(_) => self.hashes.retain(|_, of| *of != principal),
         }
     }
 
-    /// Whether a session that a live connection was opened with goes on. It counts as use of the session.
+    /// Sessions that were ended in the database: their live connections close.
+    pub fn ended(&self, sessions: &[i64]) {
+        sessions.iter().for_each(|id| self.forget(Principal::Session(*id)));
+    }
+
+    /// A key that was revoked: its live connections close.
+    pub fn revoked(&self, key: i32) {
+        self.forget(Principal::Key(key));
+    }
+
+    /// A user whose rights were changed: its sessions are asked for now, and those live connections that have lost
+    /// rights close.
+    pub async fn changed(&self, store: &Arc<Store>, user_id: i32) {
+        self.ask_again(store, |identity| identity.user_id == user_id).await;
+    }
+
+    /// Looks whether rights were changed anywhere since the last look, and asks for all sessions anew if so.
+    pub async fn follow(&self, store: &Arc<Store>) -> Result<(), StoreError> {
+        let epoch = store.rights_epoch().await?;
+        let before = self.epoch.swap(epoch, Ordering::Relaxed);
+        if before >= 0 && before != epoch {
+            self.ask_again(store, |_| true).await;
+        }
+        Ok(())
+    }
+
+    async fn ask_again(&self, store: &Arc<Store>, is_meant: impl Fn(&Identity) -> bool) {
+        let meant = self.remembered.iter().filter(|one| is_meant(&one.identity));
+        let principals: Vec<Principal> = meant.map(|one| *one.key()).collect();
+        for principal in principals {
+            self.doubt(principal);
+            // Whoever is not there any more is forgotten by that; whoever cannot be asked for is not believed.
+            let _ = self.look_up(Some(store), By::Principal(principal)).await;
+        }
+    }
+
+    /// Whether what a live connection was opened with goes on. It counts as use of the session.
     pub async fn still_holds(&self, store: Option<&Arc<Store>>, identity: &Identity) -> bool {
         if identity.ended.is_cancelled() {
             return false;
         }
-        match self.look_up(store, identity.token).await {
-            Ok(now) => !identity.ended.is_cancelled() && now.session_id == identity.session_id,
+        match self.look_up(store, By::Principal(identity.principal)).await {
+            Ok(_) => !identity.ended.is_cancelled(),
             Err(problem) => problem.temporary,
         }
     }
 
-    /// Whether there still is a session, be it with other rights.
+    /// Whether there still is a session or key, be it with other rights.
     pub async fn has_session(&self, store: Option<&Arc<Store>>, identity: &Identity) -> bool {
-        self.look_up(store, identity.token).await.is_ok()
+        self.look_up(store, By::Principal(identity.principal)).await.is_ok()
     }
 
-    /// Ends a session; its live connections close.
-    pub async fn close(&self, store: &Store, identity: &Identity) -> Result<(), StoreError> {
-        store.end_session(identity.session_id, now()).await?;
-        self.forget(&identity.token);
-        identity.ended.cancel();
-        Ok(())
-    }
-
-    /// New tokens for a session, for its refresh token; live connections of the old ones close and come again.
+    /// New tokens for a session, for its refresh token; the access token before is good no more.
     ///
     /// # Errors
-    /// 401 for what is no session's refresh token.
-    pub async fn rotate(&self, store: &Arc<Store>, refresh: &Token) -> Result<Opened, Problem> {
-        let before = refresh.access().hash();
-        let identity = self.look_up(Some(store), before).await?;
-        let next = Token::new();
-        let hash = next.access().hash();
-        let rotated = store.rotate_session(identity.session_id, &before.0, &hash.0, now()).await;
-        if !rotated.map_err(Problem::database)? {
-            return Err(Problem::unauthorised());
+    /// What is no session's refresh token, or was used before: then its session has ended.
+    pub async fn rotate(&self, store: &Arc<Store>, refresh: &Token) -> Result<Opened, NoRefresh> {
+        let (access, next, at) = (Token::new(), Token::new(), now());
+        let hashes = (refresh.hash().0, access.hash().0, next.hash().0);
+        let rotated = store.rotate_session(&hashes.0, &hashes.1, &hashes.2, at, at - self.idle_ms).await;
+        match rotated.map_err(|error| NoRefresh::Refused(Problem::database(error)))? {
+            Rotated::Done(row) => {
+                let text = access::issue(&row, &access, at);
+                let identity = self.remember(Row::Session(row));
+                Ok(Opened { identity, session: None, access: text, refresh: next })
+            }
+            Rotated::Reused { session_id } => {
+                let known = self.remembered.get(&Principal::Session(session_id)).map(|one| one.identity.clone());
+                self.ended(&[session_id]);
+                Err(NoRefresh::Reused(known))
+            }
+            Rotated::Unknown => Err(NoRefresh::Refused(Problem::unauthorised())),
         }
-        self.forget(&before);
-        let identity = self.look_up(Some(store), hash).await?;
-        Ok(Opened { identity, refresh: next })
     }
 }
 
-/// What a row says; a role or permissions that this version does not know give no right at all.
-fn identity(token: TokenHash, row: &SessionRow) -> Identity {
+async fn read(store: &Store, by: By, since: Ms) -> Result<Option<Row>, StoreError> {
+    Ok(match by {
+        By::Session(hash) => store.session(SessionBy::Token(hash.0), since).await?.map(Row::Session),
+        By::Principal(Principal::Session(id)) => store.session(SessionBy::Id(id), since).await?.map(Row::Session),
+        By::Key(hash) => store.key(Some(&hash.0), None).await?.map(Row::Key),
+        By::Principal(Principal::Key(id)) => store.key(None, Some(id)).await?.map(Row::Key),
+    })
+}
+
+/// What a row says; a role, scopes or permissions that this version does not know give no right at all.
+fn identity(row: &Row) -> Identity {
     let nothing = || Permissions { lines: Some(BTreeSet::new()) };
-    let known = UserRole::parse(&row.user.role);
-    let permissions = match &row.user.permissions {
-        None => Permissions::default(),
-        Some(json) => serde_json::from_str(json).unwrap_or_else(|_| nothing()),
-    };
-    Identity {
-        session_id: row.id,
-        user_id: row.user.id,
-        username: row.user.username.clone(),
-        role: known.unwrap_or(UserRole::Viewer),
-        tenant: row.user.tenant.clone(),
-        permissions: if known.is_some() { permissions } else { nothing() },
-        locale: row.user.locale.clone(),
-        token,
-        ended: CancellationToken::new(),
+    let ended = CancellationToken::new();
+    match row {
+        Row::Session(row) => {
+            let known = UserRole::parse(&row.user.role);
+            let permissions = match &row.user.permissions {
+                None => Permissions::default(),
+                Some(json) => serde_json::from_str(json).unwrap_or_else(|_| nothing()),
+            };
+            Identity {
+                principal: Principal::Session(row.id),
+                user_id: row.user.id,
+                username: row.user.username.clone(),
+                role: known.unwrap_or(UserRole::Viewer),
+                scopes: None,
+                tenant: row.user.tenant.clone(),
+                permissions: if known.is_some() { permissions } else { nothing() },
+                locale: row.user.locale.clone(),
+                address: None,
+                ended,
+            }
+        }
+        Row::Key(row) => {
+            let read = row.permissions.as_deref().and_then(|json| serde_json::from_str(json).ok());
+            let KeyPermissions { scopes, lines } = read.unwrap_or_default();
+            Identity {
+                principal: Principal::Key(row.id),
+                user_id: -row.id,
+                username: row.name.clone(),
+                role: UserRole::Viewer,
+                scopes: Some(scopes),
+                tenant: Some(row.tenant.clone()),
+                permissions: Permissions { lines },
+                locale: None,
+                address: None,
+                ended,
+            }
+        }
     }
 }

@@ -37,6 +37,14 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
+/// As [`hash`], off the async threads.
+pub async fn hashed(password: String) -> Result<String, PasswordError> {
+    // Closed never.
+    let Ok(_permit) = AT_ONCE.acquire().await else { return Err(PasswordError::Hash("the server ends".to_owned())) };
+    let done = tokio::task::spawn_blocking(move || hash(&password)).await;
+    done.unwrap_or_else(|error| Err(PasswordError::Hash(error.to_string())))
+}
+
 /// Whether the password is the one that `hash` is of. Without a hash (no such user) it takes as long and is wrong.
 pub async fn matches(password: String, hash: Option<String>) -> bool {
     // Closed never.

@@ -1,16 +1,45 @@
-//! Secrets that stand for a session: 256 random bits, kept nowhere but at the client; tables hold a hash.
+//! Secrets that stand for a session or a key: 256 random bits, kept nowhere but at the client; tables hold a hash.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use super::access::AccessToken;
+
 /// A secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; 32]);
 
+/// What an API key begins with, so that one that got into a log or a repository is found there.
+const KEY_PREFIX: &str = "andon_";
+
+/// What a request brings to say whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A session's own token, of its cookie.
+    Session(Token),
+    Access(AccessToken),
+    Key(Token),
+}
+
 /// SHA-256 of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
+
+// === impl Credential ===
+
+impl Credential {
+    /// Reads what follows `Bearer`.
+    pub fn parse(text: &str) -> Option<Credential> {
+        if let Some(key) = text.strip_prefix(KEY_PREFIX) {
+            return Token::parse(key).map(Credential::Key);
+        }
+        match AccessToken::parse(text) {
+            Some(access) => Some(Credential::Access(access)),
+            None => Token::parse(text).map(Credential::Session),
+        }
+    }
+}
 
 // === impl Token ===
 
@@ -31,16 +60,13 @@ impl Token {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    pub fn hash(&self) -> TokenHash {
-        TokenHash(Sha256::digest(self.0).into())
+    /// As the text of an API key.
+    pub fn key_text(&self) -> String {
+        format!("{KEY_PREFIX}{}", self.text())
     }
 
-    /// The access token of a refresh token. There is no way back.
-    pub fn access(&self) -> Token {
-        let mut digest = Sha256::new();
-        digest.update(b"andon access");
-        digest.update(self.0);
-        Token(digest.finalize().into())
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(Sha256::digest(self.0).into())
     }
 }
 
@@ -60,7 +86,6 @@ mod tests {
         assert_eq!(Token::parse(&token.text()), Some(token.clone()));
         assert_eq!(token.text().len(), 43);
         assert!(!format!("{token:?}").contains(&token.text()));
-        assert_ne!(token.hash(), token.access().hash());
         for text in ["", "x", "a b", &"a".repeat(100)] {
             assert_eq!(Token::parse(text), None, "{text}");
         }

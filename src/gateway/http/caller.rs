@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::query::Query;
 use crate::gateway::App;
-use crate::gateway::account::token::Token;
+use crate::gateway::account::token::{Credential, Token};
 use crate::gateway::directory::Tenant;
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::Identity;
@@ -19,11 +19,11 @@ use crate::gateway::rights::Identity;
 pub const SECURE_COOKIE: &str = "__Host-andon";
 pub const PLAIN_COOKIE: &str = "andon";
 
-/// A request with a session.
+/// A request of somebody known.
 #[derive(Clone, Debug)]
 pub struct Caller(pub Identity);
 
-/// A request with a session, about a tenant, with its query.
+/// A request of somebody known, about a tenant, with its query.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub identity: Identity,
@@ -31,17 +31,17 @@ pub struct Asked {
     pub query: Query,
 }
 
-/// The token that a request brings: as bearer, else as cookie.
-pub fn token(headers: &HeaderMap) -> Option<Token> {
+/// What a request brings to say whose it is: as bearer, else as cookie.
+pub fn credential(headers: &HeaderMap) -> Option<Credential> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-        return if scheme.eq_ignore_ascii_case("bearer") { Token::parse(token.trim()) } else { None };
+        let (scheme, text) = value.to_str().ok()?.split_once(' ')?;
+        return if scheme.eq_ignore_ascii_case("bearer") { Credential::parse(text.trim()) } else { None };
     }
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs: Vec<(&str, &str)> =
         cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('=')).collect();
     let of = |name: &str| pairs.iter().find(|(pair, _)| *pair == name).and_then(|(_, value)| Token::parse(value));
-    of(SECURE_COOKIE).or_else(|| of(PLAIN_COOKIE))
+    of(SECURE_COOKIE).or_else(|| of(PLAIN_COOKIE)).map(Credential::Session)
 }
 
 /// The host that the client spoke to, with its port where it is not the scheme's own.
@@ -130,16 +130,21 @@ mod tests {
     #[test]
     fn a_token_comes_as_bearer_or_cookie() {
         let (one, two) = (Token::new(), Token::new());
+        let session = |token: &Token| Some(Credential::Session(token.clone()));
         let bearer = headers(&[("authorization", &format!("bearer {}", one.text()))]);
-        assert_eq!(token(&bearer), Some(one.clone()));
+        assert_eq!(credential(&bearer), session(&one));
+        let key = headers(&[("authorization", &format!("Bearer {}", one.key_text()))]);
+        assert_eq!(credential(&key), Some(Credential::Key(one.clone())));
         let cookie = headers(&[("cookie", &format!("a=b; andon={}", one.text()))]);
-        assert_eq!(token(&cookie), Some(one.clone()));
+        assert_eq!(credential(&cookie), session(&one));
         let both = headers(&[("cookie", &format!("andon={}; __Host-andon={}", one.text(), two.text()))]);
-        assert_eq!(token(&both), Some(two.clone()));
+        assert_eq!(credential(&both), session(&two));
         let mixed = format!("andon={}", one.text());
         let other = headers(&[("cookie", &mixed), ("authorization", "Basic eA==")]);
-        assert_eq!(token(&other), None);
-        assert_eq!(token(&headers(&[])), None);
+        assert_eq!(credential(&other), None);
+        let key = headers(&[("cookie", &format!("andon={}", one.key_text()))]);
+        assert_eq!(credential(&key), None, "a key is no cookie");
+        assert_eq!(credential(&headers(&[])), None);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! HTTP: the routes, and what holds for all of them.
 
 pub mod aggregate;
+pub mod audit;
 pub mod auth;
 pub mod caller;
 pub mod detections;
 pub mod downtime;
+pub mod keys;
 pub mod live;
 pub mod metrics;
 pub mod openapi;
+pub mod own;
 pub mod pages;
 pub mod pieces;
 pub mod production;
@@ -17,24 +20,26 @@ pub mod routes;
 pub mod stop_summary;
 pub mod subjects;
 pub mod system;
+pub mod users;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::metrics::{counter, histogram};
-use axum::Router;
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use tower_http::compression::CompressionLayer;
 
 use self::caller::Asked;
 use super::App;
 use super::directory::Tenant;
 use super::problem::Problem;
-use crate::store::TenantDb;
+use crate::store::{Store, TenantDb};
 use crate::watch::metrics::{HTTP_REQUESTS, HTTP_SECONDS};
 
 /// The largest body taken.
@@ -110,6 +115,19 @@ fn lines_of(asked: &Asked) -> Result<Vec<String>, Problem> {
     let chosen = asked.identity.choose(&asked.tenant, &asked.query.all("line"))?;
     let visible = asked.identity.lines(&asked.tenant).map(|line| line.name.clone());
     Ok(visible.filter(|line| chosen.as_ref().is_none_or(|chosen| chosen.contains(line))).collect())
+}
+
+/// A request's body.
+fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    body.map(|Json(body)| body).map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
+        _ => Problem::bad_request(rejection.body_text()),
+    })
+}
+
+/// The global database.
+fn needs_store(app: &App) -> Result<Arc<Store>, Problem> {
+    app.store().ok_or_else(|| Problem::unavailable("the database cannot be asked at the moment"))
 }
 
 /// The tenant's database.

@@ -10,19 +10,19 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::caller::token;
+use super::caller::credential;
 use super::subjects::answer;
 use crate::gateway::App;
 use crate::gateway::directory::Tenant;
-use crate::gateway::rights::Identity;
+use crate::gateway::rights::{Identity, Right};
 use crate::kafka::topics;
 
 /// `GET /registry/{path}`
 pub async fn ask(State(app): State<Arc<App>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
-    let mut known = match token(&headers) {
-        Some(token) => match app.accounts.identify(app.store().as_ref(), &token).await {
-            Ok(identity) => visible(&app, &identity),
-            Err(_) => Vec::new(),
+    let mut known = match credential(&headers) {
+        Some(credential) => match app.accounts.identify(app.store().as_ref(), &credential).await {
+            Ok(identity) if identity.may(Right::Look) => visible(&app, &identity),
+            _ => Vec::new(),
         },
         None => Vec::new(),
     };

@@ -18,39 +18,70 @@ use super::tests::{Bench, filled, read};
 use crate::domain::production::stop::StopStatus;
 use crate::gateway::hub::Feed;
 use crate::gateway::hub::tests::{stop, told};
-use crate::gateway::rights::UserRole;
+use crate::gateway::rights::{RULES, Right, UserRole};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LINES: [&str; 3] = ["l1", "l2", "l3"];
-/// A user's lines: all, one, none.
-const SCOPES: [Option<&str>; 3] = [None, Some(r#"{"lines": ["l2"]}"#), Some(r#"{"lines": []}"#)];
+/// A caller's lines: all, one, none.
+const SCOPES: [Option<&[&str]>; 3] = [None, Some(&["l2"]), Some(&[])];
 
 /// A caller: what the database says of them.
 #[derive(Clone, Copy, Debug)]
 struct Who {
-    role: UserRole,
-    permissions: Option<&'static str>,
+    kind: Kind,
+    lines: Option<&'static [&'static str]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    User(UserRole),
+    /// An API key with one scope, or none.
+    Key(Option<Right>),
 }
 
 impl Who {
-    /// Every role with every scope.
+    /// Every role, and a key of every scope, with all lines, one, and none.
     fn all() -> Vec<Who> {
-        let with = |role| SCOPES.map(|permissions| Who { role, permissions });
-        UserRole::ALL.into_iter().flat_map(with).collect()
+        let users = UserRole::ALL.into_iter().map(Kind::User);
+        let keys = RULES.iter().map(|rule| Kind::Key(Some(rule.right)));
+        let kinds = users.chain(keys).chain([Kind::Key(None)]);
+        kinds.flat_map(|kind| SCOPES.map(|lines| Who { kind, lines })).collect()
     }
 
+    fn user(role: UserRole) -> Who {
+        Who { kind: Kind::User(role), lines: None }
+    }
+
+    fn may(self, right: Right) -> bool {
+        match self.kind {
+            Kind::User(role) => role <= right.rule().least,
+            Kind::Key(scope) => right.rule().for_keys && scope == Some(right),
+        }
+    }
+
+    fn is_super(self) -> bool {
+        self.kind == Kind::User(UserRole::SuperAdmin)
+    }
+
+    /// What they bring as bearer.
     fn token(self, bench: &Bench) -> String {
-        let tenant = (self.role != UserRole::SuperAdmin).then_some("demo");
-        bench.token(self.role.as_str(), tenant, self.permissions)
+        match self.kind {
+            Kind::User(role) => {
+                let permissions = self.lines.map(|lines| json!({"lines": lines}).to_string());
+                let tenant = (!self.is_super()).then_some("demo");
+                bench.token(role.as_str(), tenant, permissions.as_deref())
+            }
+            Kind::Key(scope) => {
+                let scopes: Vec<&str> = scope.into_iter().map(Right::as_str).collect();
+                bench.key(&json!({"scopes": scopes, "lines": self.lines}).to_string())
+            }
+        }
     }
 
     /// The lines that they may see.
-    fn lines(self) -> BTreeSet<&'static str> {
-        match self.permissions {
-            None => LINES.into(),
-            Some(text) => LINES.into_iter().filter(|line| text.contains(*line)).collect(),
-        }
+    fn lines(self) -> BTreeSet<String> {
+        self.lines.unwrap_or(&LINES).iter().map(|&line| line.to_owned()).collect()
     }
 }
 
@@ -84,7 +115,7 @@ async fn every_role_with_every_scope_is_let_in_at_a_path_or_not_as_the_table_say
             let bench = bench();
             let may = match route.access {
                 Access::Open | Access::Known => true,
-                Access::Needs(right) | Access::Live(right) => who.role.may(right),
+                Access::Needs(right) | Access::Live(right) => who.may(right),
             };
             let (status, body) = ask_of(&bench, &route, "demo", Some(&who.token(&bench))).await;
             let was_let_in = !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
@@ -102,7 +133,7 @@ async fn every_role_with_every_scope_is_let_in_at_a_path_or_not_as_the_table_say
         let is_refused = status == StatusCode::UNAUTHORIZED;
         assert_eq!(is_refused, route.access != Access::Open, "{} {} without a session", route.method, route.path);
     }
-    assert_eq!(cells, api().len() * UserRole::ALL.len() * SCOPES.len());
+    assert_eq!(cells, api().len() * (UserRole::ALL.len() + RULES.len() + 1) * SCOPES.len());
 }
 
 #[tokio::test]
@@ -120,7 +151,7 @@ async fn no_answer_names_a_line_that_one_may_not_see() {
     let bench = bench();
     for who in Who::all() {
         let token = who.token(&bench);
-        let hidden: Vec<&str> = LINES.into_iter().filter(|line| !who.lines().contains(line)).collect();
+        let hidden: Vec<&str> = LINES.into_iter().filter(|line| !who.lines().contains(*line)).collect();
         for route in api().iter().filter(|route| route.method == "GET" && route.path != "/live/events") {
             let path = route.path.replace("{line}", "l2").replace("{downtime_id}", "l2:1001");
             let (status, body) = ask(&bench, "GET", &format!("{path}?tenant=demo"), Some(&token)).await;
@@ -137,7 +168,8 @@ async fn no_answer_names_a_line_that_one_may_not_see() {
             {
                 let path = format!("/api/v1{}", path.replace("{}", line));
                 let path = format!("{path}{}tenant=demo", if path.contains('?') { '&' } else { '?' });
-                assert_eq!(bench.get(&path, &token).await.0, StatusCode::NOT_FOUND, "{who:?} {path}");
+                let expected = if who.may(Right::Look) { StatusCode::NOT_FOUND } else { StatusCode::FORBIDDEN };
+                assert_eq!(bench.get(&path, &token).await.0, expected, "{who:?} {path}");
             }
         }
     }
@@ -146,7 +178,7 @@ async fn no_answer_names_a_line_that_one_may_not_see() {
 #[tokio::test]
 async fn another_tenants_name_is_answered_like_one_that_nobody_has() {
     let bench = bench();
-    for who in Who::all().into_iter().filter(|who| who.role != UserRole::SuperAdmin) {
+    for who in Who::all().into_iter().filter(|who| !who.is_super()) {
         let token = who.token(&bench);
         for route in api() {
             let (other, its) = ask_of(&bench, &route, "other", Some(&token)).await;
@@ -231,10 +263,14 @@ async fn every_role_with_every_scope_is_told_its_own_lines_by_every_feed_over_th
     let address = served(&bench).await;
     for who in Who::all() {
         let bearer = format!("Bearer {}", who.token(&bench));
-        let mut socket = connect(address, "?tenant=demo", &[("authorization", &bearer)]).await.unwrap();
-        let mut id = 0;
+        let opened = connect(address, "?tenant=demo", &[("authorization", &bearer)]).await;
+        if !who.may(Right::Look) {
+            assert_eq!(opened.err(), Some(StatusCode::FORBIDDEN), "{who:?}");
+            continue;
+        }
+        let (mut socket, mut id) = (opened.unwrap(), 0);
         for feed in Feed::ALL {
-            let own: BTreeSet<String> = who.lines().into_iter().map(str::to_owned).collect();
+            let own = who.lines();
             id += 1;
             assert_eq!(first(&mut socket, id, feed, json!({})).await, Ok(own.clone()), "{who:?} {feed:?}");
             for line in LINES {
@@ -254,6 +290,10 @@ async fn every_role_with_every_scope_is_told_its_own_lines_by_every_feed_as_even
         for feed in Feed::ALL {
             let path = format!("/api/v1/live/events?tenant=demo&widget={}", feed.as_str());
             let response = bench.send("GET", &path, &[("authorization", &bearer)], "").await;
+            if !who.may(Right::Look) {
+                assert_eq!(response.status(), StatusCode::FORBIDDEN, "{who:?}");
+                continue;
+            }
             let mut chunks = response.into_body().into_data_stream();
             let snapshot = loop {
                 let chunk = chunks.next().await.expect("a chunk").unwrap();
@@ -262,7 +302,7 @@ async fn every_role_with_every_scope_is_told_its_own_lines_by_every_feed_as_even
                     break serde_json::from_str::<Value>(data.trim_end()).unwrap();
                 }
             };
-            let own: BTreeSet<String> = who.lines().into_iter().map(str::to_owned).collect();
+            let own = who.lines();
             assert_eq!(lines_in(&snapshot["data"]["items"]), own, "{who:?} {feed:?}");
         }
     }
@@ -272,16 +312,15 @@ async fn every_role_with_every_scope_is_told_its_own_lines_by_every_feed_as_even
 async fn another_tenants_socket_is_not_opened_and_another_tenants_figures_are_not_told() {
     let bench = bench();
     let address = served(&bench).await;
-    for role in UserRole::ALL {
-        let who = Who { role, permissions: None };
+    for who in Who::all().into_iter().filter(|who| who.may(Right::Look)) {
         let bearer = format!("Bearer {}", who.token(&bench));
         let opened = connect(address, "?tenant=other", &[("authorization", &bearer)]).await;
         match opened {
             Err(status) => {
-                assert!(role != UserRole::SuperAdmin && status == StatusCode::NOT_FOUND, "{role:?} {status}")
+                assert!(!who.is_super() && status == StatusCode::NOT_FOUND, "{who:?} {status}")
             }
             Ok(mut socket) => {
-                assert_eq!(role, UserRole::SuperAdmin);
+                assert!(who.is_super(), "{who:?}");
                 // The boards are apart: nothing has happened in the other tenant.
                 assert_eq!(first(&mut socket, 1, Feed::State, json!({})).await, Ok(BTreeSet::new()));
             }
@@ -293,7 +332,7 @@ async fn another_tenants_socket_is_not_opened_and_another_tenants_figures_are_no
 async fn a_socket_is_opened_by_its_own_origin_an_allowed_one_or_a_ticket() {
     let bench = bench();
     let address = served(&bench).await;
-    let cookie = format!("andon={}", Who { role: UserRole::Viewer, permissions: None }.token(&bench));
+    let cookie = format!("andon={}", Who::user(UserRole::Viewer).token(&bench));
     let own = format!("http://{address}");
     let status = async |headers: &[(&'static str, &str)], query: &str| match connect(address, query, headers).await {
         Ok(_) => StatusCode::SWITCHING_PROTOCOLS,
@@ -325,7 +364,7 @@ async fn a_change_of_rights_ends_sockets_and_events_at_once_and_holds_for_the_ne
         ("VIEWER", None, vec!["l1", "l2", "l3"]),
         ("JANITOR", None, vec![]),
     ] {
-        let token = Who { role: UserRole::Operator, permissions: None }.token(&bench);
+        let token = Who::user(UserRole::Operator).token(&bench);
         let bearer = format!("Bearer {token}");
         let header = [("authorization", bearer.as_str())];
         let mut socket = connect(address, "", &header).await.unwrap();
@@ -343,4 +382,34 @@ async fn a_change_of_rights_ends_sockets_and_events_at_once_and_holds_for_the_ne
         let told = first(&mut next, 1, Feed::State, json!({})).await.unwrap();
         assert_eq!(told.into_iter().collect::<Vec<_>>(), lines, "{role}");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_loses_a_scope_or_is_revoked_loses_its_sockets_at_once() {
+    let bench = bench();
+    let address = served(&bench).await;
+    let key = bench.key(r#"{"scopes": ["look"]}"#);
+    let bearer = format!("Bearer {key}");
+    let header = [("authorization", bearer.as_str())];
+    let mut socket = connect(address, "", &header).await.unwrap();
+    bench.plant_key(&key, r#"{"scopes": ["audit"]}"#);
+    assert_eq!(closed(&mut socket).await, 4001);
+    assert_eq!(connect(address, "", &header).await.err(), Some(StatusCode::FORBIDDEN));
+    bench.plant_key(&key, r#"{"scopes": ["look"]}"#);
+    let mut socket = connect(address, "", &header).await.unwrap();
+    bench.app.accounts.revoked(1);
+    assert_eq!(closed(&mut socket).await, 4201);
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_ends_its_sockets_for_good() {
+    let bench = bench();
+    let address = served(&bench).await;
+    let bearer = format!("Bearer {}", Who::user(UserRole::Viewer).token(&bench));
+    let mut socket = connect(address, "", &[("authorization", &bearer)]).await.unwrap();
+    let other = format!("Bearer {}", Who::user(UserRole::Viewer).token(&bench));
+    let mut untouched = connect(address, "", &[("authorization", &other)]).await.unwrap();
+    bench.app.accounts.ended(&[1]);
+    assert_eq!(closed(&mut socket).await, 4201);
+    assert_eq!(first(&mut untouched, 1, Feed::State, json!({})).await.unwrap().len(), 3);
 }

@@ -1,9 +1,10 @@
 //! The paths under `/api/v1`, each with what it takes: one table, of which the router, the checks, the tests of every
 //! role against every path, and the comparison with the OpenAPI document are made.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -12,9 +13,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use serde_json::json;
 
-use super::caller::{is_foreign, token};
+use super::caller::{credential, is_foreign};
 use super::query::Query;
-use super::{aggregate, auth, detections, downtime, live, metrics, openapi, pieces, production, stop_summary, system};
+use super::{
+    aggregate, audit, auth, detections, downtime, keys, live, metrics, openapi, own, pieces, production, stop_summary,
+    system, users,
+};
 use crate::gateway::App;
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::{Identity, Right};
@@ -42,7 +46,7 @@ pub struct Route {
 }
 
 use Access::{Known, Live, Needs, Open};
-use Right::{Classify, Look, Own};
+use Right::{Audit, Classify, Keys, Look, Own, Users};
 
 /// Every path and method with what it asks. There is no other way into the router.
 #[rustfmt::skip]
@@ -52,6 +56,22 @@ pub fn api() -> Vec<Route> {
         post("/auth/refresh", Open, auth::refresh),
         post("/auth/logout", Needs(Own), auth::logout),
         get("/auth/me", Known, auth::me),
+        post("/auth/change-password", Needs(Own), own::change_password),
+        get("/auth/sessions", Needs(Own), own::sessions),
+        delete("/auth/sessions/{session_id}", Needs(Own), own::end_session),
+        get("/users/me", Needs(Own), own::profile),
+        post("/users/me/change-password", Needs(Own), own::change_password),
+        get("/users", Needs(Users), users::list),
+        post("/users", Needs(Users), users::create),
+        get("/users/{user_id}", Needs(Users), users::one),
+        put("/users/{user_id}", Needs(Users), users::change),
+        delete("/users/{user_id}", Needs(Users), users::deactivate),
+        get("/users/{user_id}/sessions", Needs(Users), users::sessions),
+        delete("/users/{user_id}/sessions", Needs(Users), users::end_sessions),
+        get("/api-keys", Needs(Keys), keys::list),
+        post("/api-keys", Needs(Keys), keys::create),
+        delete("/api-keys/{key_id}", Needs(Keys), keys::revoke),
+        get("/audit", Needs(Audit), audit::list),
         get("/live", Live(Look), live::socket),
         get("/live/events", Live(Look), live::events),
         post("/live/ticket", Needs(Look), live::ticket),
@@ -106,6 +126,10 @@ fn put<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, 
     route(Method::PUT, MethodFilter::PUT, path, access, handler)
 }
 
+fn delete<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, access: Access, handler: H) -> Route {
+    route(Method::DELETE, MethodFilter::DELETE, path, access, handler)
+}
+
 // === impl Route ===
 
 impl Route {
@@ -129,24 +153,26 @@ async fn admit(State((app, access)): State<(Arc<App>, Access)>, request: Request
 }
 
 async fn caller(app: &App, access: Access, parts: &Parts) -> Result<Option<Identity>, Problem> {
-    let identity = match access {
+    let mut identity = match access {
         Open => return Ok(None),
         Live(_) => visitor(app, parts).await?,
         Known | Needs(_) => known(app, parts).await?,
     };
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    identity.address = peer.map(|ConnectInfo(address)| address.ip());
     if let Needs(right) | Live(right) = access
         && let Err(problem) = identity.needs(right)
     {
         let details = json!({"method": parts.method.as_str(), "path": parts.uri.path(), "right": right});
-        app.audit(&identity, "denied", &details).await;
+        app.audit_denied(&identity, "request", &details).await;
         return Err(problem);
     }
     Ok(Some(identity))
 }
 
 async fn known(app: &App, parts: &Parts) -> Result<Identity, Problem> {
-    let token = token(&parts.headers).ok_or_else(Problem::unauthorised)?;
-    app.accounts.identify(app.store().as_ref(), &token).await
+    let credential = credential(&parts.headers).ok_or_else(Problem::unauthorised)?;
+    app.accounts.identify(app.store().as_ref(), &credential).await
 }
 
 /// Who opens a live connection: by ticket, or as in any request, but not from a page of another site.

@@ -16,11 +16,12 @@ use crate::config::Config;
 use crate::domain::production::changes::LineState;
 use crate::domain::production::figure::Window;
 use crate::gateway::App;
-use crate::gateway::account::token::Token;
+use crate::gateway::account::token::{Credential, Token};
 use crate::gateway::hub::tests::{figure, state, told};
 use crate::gateway::live::tests::tenant;
 use crate::kafka::schemas::SchemaIds;
 use crate::store::account::User;
+use crate::store::users::KeyRow;
 use crate::watch::health::Health;
 
 pub(super) struct Bench {
@@ -65,6 +66,28 @@ impl Bench {
         self.app.accounts.plant(&Token::parse(token).unwrap(), user);
     }
 
+    /// A new API key of the tenant `demo`; each bench has one.
+    pub(super) fn key(&self, permissions: &str) -> String {
+        let text = Token::new().key_text();
+        self.plant_key(&text, permissions);
+        text
+    }
+
+    /// What the database would say of a key from now on.
+    pub(super) fn plant_key(&self, text: &str, permissions: &str) {
+        let Some(Credential::Key(token)) = Credential::parse(text) else { panic!("no key: {text}") };
+        let row = KeyRow {
+            id: 1,
+            name: "mes".into(),
+            tenant: "demo".into(),
+            permissions: Some(permissions.into()),
+            created_at: 0,
+            last_used_at: None,
+            revoked_at: None,
+        };
+        self.app.accounts.plant_key(&token, row);
+    }
+
     pub(super) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
         let mut request = Request::builder().method(method).uri(path).header("host", "andon.example.com");
         for (name, value) in headers {
@@ -90,7 +113,7 @@ pub(super) fn filled(path: &str) -> String {
     let parts = path.split('/').map(|part| match part {
         "{line}" => "l1",
         "{downtime_id}" => "l1:1000",
-        "{command_id}" | "{product_id}" | "{id}" => "1",
+        "{command_id}" | "{product_id}" | "{id}" | "{user_id}" | "{session_id}" | "{key_id}" => "1",
         "{subject}" => "andon.v1.Detection",
         "{version}" => "latest",
         part => part,
@@ -147,7 +170,8 @@ async fn me_is_who_one_is() {
     let (status, me) = bench.get("/api/v1/auth/me", &token).await;
     assert_eq!(status, StatusCode::OK);
     let expected = json!({"username": "ana", "role": "OPERATOR", "tenant": "demo", "company": "demo",
-        "time_zone": "Europe/Madrid", "locale": "es", "lines": null, "may_classify": true});
+        "time_zone": "Europe/Madrid", "locale": "es", "lines": null, "may_classify": true,
+        "scopes": null});
     assert_eq!(me, expected);
 }
 

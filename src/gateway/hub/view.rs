@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::Utf8Bytes;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 
 use super::Feed;
 use super::board::Board;
@@ -37,6 +38,9 @@ pub struct Selection {
 pub struct View {
     board: Arc<Board>,
     selection: Selection,
+    /// The board's, and what is selected: whoever comes back to see more or less than before, after a change of rights
+    /// or of a group, begins anew and keeps nothing of what is hidden now.
+    epoch: String,
     /// Offset of the last change that this view shows.
     head: AtomicU64,
     /// Changes that this view has shown or would have.
@@ -96,13 +100,28 @@ impl Selection {
     pub fn shows_line(&self, line: &str) -> bool {
         self.lines.as_ref().is_none_or(|lines| lines.contains(line))
     }
+
+    /// The same for the same lines and window, at every gateway; another for others.
+    fn mark(&self) -> String {
+        let mut digest = Sha256::new();
+        digest.update(self.feed.as_str());
+        digest.update(self.window.unwrap_or("*"));
+        match &self.lines {
+            None => digest.update("/*"),
+            // No name holds a slash.
+            Some(lines) => lines.iter().for_each(|line| digest.update(format!("/{line}"))),
+        }
+        digest.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 // === impl View ===
 
 impl View {
     pub(super) fn new(board: Arc<Board>, selection: Selection, head: u64) -> View {
-        View { board, selection, head: AtomicU64::new(head), changes: AtomicU64::new(0), shared: Mutex::default() }
+        let epoch = format!("{}-{}", board.epoch(), selection.mark());
+        let (head, changes) = (AtomicU64::new(head), AtomicU64::new(0));
+        View { board, selection, epoch, head, changes, shared: Mutex::default() }
     }
 
     pub fn selection(&self) -> &Selection {
@@ -110,7 +129,7 @@ impl View {
     }
 
     pub fn epoch(&self) -> &str {
-        self.board.epoch()
+        &self.epoch
     }
 
     /// Offset of the last change that it shows.

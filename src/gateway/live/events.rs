@@ -19,7 +19,6 @@ use crate::gateway::App;
 use crate::gateway::clock::now;
 use crate::gateway::directory::Tenant;
 use crate::gateway::hub::Feed;
-use crate::gateway::hub::board::Board;
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::Identity;
 
@@ -34,7 +33,6 @@ struct Stream {
     session: Session,
     /// What is subscribed to, for a client that has to begin anew: it would come again with the same last id.
     wanted: Wanted,
-    board: Arc<Board>,
     changed: watch::Receiver<u64>,
     beat: Interval,
     first: VecDeque<String>,
@@ -69,7 +67,7 @@ pub fn respond(
     let hello = frame::hello(HEARTBEAT.as_secs(), now());
     let first = VecDeque::from([format!("retry: {RETRY_MS}\n"), format!("data: {hello}\n\n")]);
     let changed = board.watch();
-    let stream = Stream { app, identity, session, wanted, board, changed, beat, first, over: false, _counted: counted };
+    let stream = Stream { app, identity, session, wanted, changed, beat, first, over: false, _counted: counted };
     let chunks = stream::unfold(stream, |mut stream| async move {
         let chunk = stream.chunk().await?;
         Some((Ok::<Bytes, Infallible>(chunk), stream))
@@ -121,9 +119,9 @@ impl Stream {
 
     fn event(&self, outgoing: &Outgoing) -> Bytes {
         let text = &outgoing.text;
-        match outgoing.position {
-            Some(offset) => format!("id: {}:{offset}\ndata: {text}\n\n", self.board.epoch()).into(),
-            None => format!("data: {text}\n\n").into(),
+        match (outgoing.position, self.session.epoch(ID)) {
+            (Some(offset), Some(epoch)) => format!("id: {epoch}:{offset}\ndata: {text}\n\n").into(),
+            _ => format!("data: {text}\n\n").into(),
         }
     }
 }

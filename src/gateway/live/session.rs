@@ -137,6 +137,11 @@ impl Session {
         self.subscriptions.len()
     }
 
+    /// The epoch of a subscription's positions.
+    pub fn epoch(&self, id: u64) -> Option<&str> {
+        self.subscriptions.get(&id).map(|subscription| subscription.view.epoch())
+    }
+
     /// The next frame that the client is owed, of its subscriptions in turn; built now, so that it holds the latest.
     pub fn next(&mut self, now: Ms) -> Option<Outgoing> {
         if let Some(answer) = self.answers.pop_front() {

@@ -12,13 +12,12 @@ use crate::config::tenant::TenantSpec;
 use crate::domain::production::changes::LineState;
 use crate::domain::production::figure::Window;
 use crate::domain::production::stop::StopStatus;
-use crate::gateway::account::token::Token;
 use crate::gateway::directory::Tenant;
 use crate::gateway::hub::Hub;
 use crate::gateway::hub::board::Board;
 use crate::gateway::hub::tests::{figure, state, stop, told};
 use crate::gateway::hub::view::FRAME_BYTES;
-use crate::gateway::rights::{Identity, Permissions, UserRole};
+use crate::gateway::rights::{Identity, Permissions, Principal, UserRole};
 
 const FILE: &str = r#"
     [tenant]
@@ -52,14 +51,15 @@ pub fn tenant() -> Tenant {
 
 pub fn identity(role: UserRole, tenant: Option<&str>, lines: Option<&[&str]>) -> Identity {
     Identity {
-        session_id: 1,
+        principal: Principal::Session(1),
         user_id: 1,
         username: "u".into(),
         role,
         tenant: tenant.map(str::to_owned),
         permissions: Permissions { lines: lines.map(|lines| lines.iter().map(|&l| l.to_owned()).collect()) },
         locale: None,
-        token: Token::new().hash(),
+        scopes: None,
+        address: None,
         ended: CancellationToken::new(),
     }
 }
@@ -397,4 +397,27 @@ fn another_epoch_has_to_be_fetched_anew_and_the_same_goes_on() {
     assert_eq!(frames.len(), 1);
     assert_eq!(frames[0]["op"], "must_refetch");
     assert_eq!(session.subscriptions(), 0);
+}
+
+#[test]
+fn a_position_among_other_lines_leads_nowhere() {
+    let mut bench = Bench::new();
+    for line in 0..3 {
+        bench.act(&Act::Figure { line, window: 0 });
+    }
+    let of = |lines: Option<&[&str]>| identity(UserRole::Viewer, Some("demo"), lines);
+    let subscribe = |session: &mut Session, resume: &Value| {
+        let frame = json!({"op": "subscribe", "id": 1, "widget": "feed_state", "resume": resume});
+        session.take(&frame.to_string(), &bench.tenant, 0);
+        drain(session).remove(0)
+    };
+    let told = subscribe(&mut bench.session(of(None)), &Value::Null);
+    let position = json!({"epoch": told["epoch"], "offset": told["offset"]});
+    assert_eq!(subscribe(&mut bench.session(of(None)), &position)["op"], "change");
+    // The client still shows what it may not see any more, or lacks what it may see now: it begins anew.
+    let fewer = of(Some(&["l2"]));
+    assert_eq!(subscribe(&mut bench.session(fewer.clone()), &position)["op"], "must_refetch");
+    let told = subscribe(&mut bench.session(fewer), &Value::Null);
+    let position = json!({"epoch": told["epoch"], "offset": told["offset"]});
+    assert_eq!(subscribe(&mut bench.session(of(None)), &position)["op"], "must_refetch");
 }

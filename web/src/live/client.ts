@@ -4,7 +4,7 @@ import { type Signal, signal } from "@preact/signals";
 
 import { serverClock } from "../clock.ts";
 import { backoffMs } from "./backoff.ts";
-import { type ClientFrame, closeClass, parse, type Params, type ServerFrame, SUBPROTOCOL } from "./protocol.ts";
+import { type ClientFrame, closeClass, parse, type Params, RIGHTS_CHANGED, type ServerFrame, SUBPROTOCOL } from "./protocol.ts";
 import { disconnected, type Feed, newSub, reduce, type Sub } from "./reducer.ts";
 
 export interface Link {
@@ -133,7 +133,9 @@ export class LiveClient {
       if (socket === this.#socket && typeof event.data === "string") this.#hear(event.data);
     };
     socket.onclose = (event) => {
-      if (socket === this.#socket) this.#lost(closeClass(event.code), event.reason);
+      if (socket !== this.#socket) return;
+      if (event.code === RIGHTS_CHANGED) this.#onRefused();
+      this.#lost(closeClass(event.code), event.reason);
     };
   }
 

@@ -112,6 +112,9 @@ export function parse(frame: string): ServerFrame | null {
 
 export type CloseClass = "now" | "backoff" | "stop";
 
+/** A close code: the session goes on with other rights, and who shows what one may do asks again. */
+export const RIGHTS_CHANGED = 4001;
+
 /** What a close code asks for: 4000–4099 reconnect now, 4100–4199 with back-off, 4200–4299 do not. */
 export function closeClass(code: number): CloseClass {
   if (code >= 4000 && code <= 4099) return "now";
