@@ -97,13 +97,20 @@ impl Bench {
         }
         let bench = Bench { site, gateways, stop, tasks };
         for gateway in 0..2 {
-            until("the gateway to know its tenants", async || {
-                let admin =
-                    bench.sign_in(gateway, "admin", PASSWORD).await.map_err(|(status, _)| status.to_string())?;
-                match admin.send(Method::GET, "/users", None).await {
-                    (StatusCode::OK, _) => Ok(()),
-                    (status, body) => Err(format!("{status} {body}")),
+            let nobody = bench.nobody(gateway);
+            until("the gateway to listen and to have its database", async || {
+                match nobody.try_send(Method::GET, "/auth/me", None, None).await {
+                    Ok((StatusCode::UNAUTHORIZED, _)) => Ok(()),
+                    Ok((status, body)) => Err(format!("{status} {body}")),
+                    Err(error) if error.is_connect() => Err(error.to_string()),
+                    Err(error) => panic!("no answer: {error}"),
                 }
+            })
+            .await;
+            let admin = bench.sign_in(gateway, "admin", PASSWORD).await.expect("let in");
+            until("the gateway to know its tenants", async || match admin.get("/users").await {
+                (StatusCode::OK, _) => Ok(()),
+                (status, body) => Err(format!("{status} {body}")),
             })
             .await;
         }
@@ -124,6 +131,13 @@ impl Bench {
         let text = |name: &str| body[name].as_str().expect("a token").to_owned();
         let cookie = cookie.expect("a cookie").split(';').next().expect("a pair").to_owned();
         Ok(User { base, bearer: text("access_token"), refresh: text("refresh_token"), cookie })
+    }
+
+    /// With a token that nobody gave.
+    fn nobody(&self, gateway: usize) -> User {
+        let base = format!("http://{}/api/v1", self.gateways[gateway]);
+        let bearer = "A".repeat(43);
+        User { base, bearer, refresh: String::new(), cookie: String::new() }
     }
 
     /// An administrator, and a user that they have made.
@@ -158,6 +172,16 @@ impl User {
     }
 
     async fn send_if(&self, method: Method, path: &str, body: Option<Value>, tag: Option<&str>) -> (StatusCode, Value) {
+        self.try_send(method, path, body, tag).await.expect("answered")
+    }
+
+    async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        tag: Option<&str>,
+    ) -> reqwest::Result<(StatusCode, Value)> {
         let mut request = Client::new().request(method, format!("{}{path}", self.base)).bearer_auth(&self.bearer);
         if let Some(body) = body {
             request = request.json(&body);
@@ -165,9 +189,9 @@ impl User {
         if let Some(tag) = tag {
             request = request.header("if-match", tag);
         }
-        let answer = request.send().await.expect("answered");
+        let answer = request.send().await?;
         let status = answer.status();
-        (status, answer.json().await.unwrap_or(Value::Null))
+        Ok((status, answer.json().await.unwrap_or(Value::Null)))
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {
