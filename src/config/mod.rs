@@ -88,7 +88,8 @@ pub struct DatabaseConfig {
 pub struct EngineConfig {
     /// A batch waits this long for more while little comes in, milliseconds.
     pub batch_idle_ms: u64,
-    /// A batch is committed after this long under load, milliseconds.
+    /// Under load a batch is committed this long after the one before, milliseconds: longer costs less, and is how old
+    /// what is seen may be.
     pub batch_max_ms: u64,
     /// A batch is committed at this many detections.
     pub batch_max_rows: usize,
@@ -212,9 +213,9 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             batch_idle_ms: 30,
-            batch_max_ms: 250,
+            batch_max_ms: 100,
             batch_max_rows: 20_000,
-            buffered_max: 100_000,
+            buffered_max: 40_000,
             command_poll_ms: 250,
         }
     }

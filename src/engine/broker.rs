@@ -12,6 +12,8 @@ use crate::kafka::publisher::{PublishBatch, PublishError, Publisher};
 
 /// How long Kafka may take to say what it has.
 const ANSWER: Duration = Duration::from_secs(8);
+/// What comes with a first record is waited for this long: one fetch brings the records of many lines, one by one.
+const COMPANY: Duration = Duration::from_millis(2);
 
 /// The transactional publisher; for a thread of its own, as its calls block.
 pub struct Outgoing {
@@ -85,7 +87,15 @@ impl Group for Handle {
 
 impl Reader for Consumer {
     fn poll(&mut self, max: usize, timeout: Duration, on: &mut dyn FnMut(Event<'_>)) {
-        Consumer::poll(self, max, timeout, on);
+        let mut heard = false;
+        Consumer::poll(self, max, timeout, &mut |event| {
+            heard = true;
+            on(event);
+        });
+        if heard {
+            std::thread::sleep(COMPANY);
+            Consumer::poll(self, max, Duration::ZERO, on);
+        }
     }
 
     fn start(&mut self, topic: &str, offset: i64) -> Result<bool, ConsumerError> {

@@ -100,6 +100,7 @@ pub async fn run(
         shards: shards.clone(),
         pace: Pace {
             idle: Duration::from_millis(config.engine.batch_idle_ms),
+            loaded: Duration::from_millis(config.engine.batch_max_ms),
             rows: config.engine.batch_max_rows,
             silence: SILENCE,
             tick: Duration::from_millis(config.engine.command_poll_ms),

@@ -25,11 +25,16 @@ use crate::kafka::schemas::SchemaIds;
 use crate::kafka::topics;
 use crate::watch::metrics;
 
+/// Records that come to a batch within a moment, from which on there is load.
+const BUSY: usize = 150;
+
 /// How a shard paces itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// A batch waits this long for more once it has begun.
     pub idle: Duration,
+    /// One to which many come waits until this long after the batch before it.
+    pub loaded: Duration,
     /// A batch is closed at this many records.
     pub rows: usize,
     /// The topic must have been at its end for this long before silence counts.
@@ -102,6 +107,8 @@ pub struct Shard<S, O, C> {
     refreshed: Option<Instant>,
     looked_after: Option<Instant>,
     noted: Instant,
+    /// When the last batch was closed.
+    closed: Option<tokio::time::Instant>,
 }
 
 impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
@@ -135,6 +142,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             refreshed: None,
             looked_after: None,
             noted,
+            closed: None,
         }
     }
 
@@ -166,15 +174,28 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         self.tell_published().await;
     }
 
-    /// Waits a moment for the rest of a batch that has begun.
+    /// Waits for the rest of a batch that has begun: a moment, or under load so long that the cost of a commit is
+    /// shared by many. It looks into the inbox now and then instead of being woken for each message.
     async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<ToShard>, stop: &CancellationToken) {
-        let deadline = tokio::time::Instant::now() + self.pace.idle;
-        // A line that came waits for nobody.
-        while self.waiting_rows < self.pace.rows && self.wanted.is_empty() && !stop.is_cancelled() {
-            match tokio::time::timeout_at(deadline, inbox.recv()).await {
-                Ok(Some(message)) => self.hear(message),
-                Ok(None) | Err(_) => return,
+        let now = tokio::time::Instant::now();
+        let soon = now + self.pace.idle;
+        let later = self.closed.map_or(soon, |closed| closed + self.pace.loaded).max(soon);
+        let mut now = now;
+        loop {
+            while self.waiting_rows < self.pace.rows
+                && let Ok(message) = inbox.try_recv()
+            {
+                self.hear(message);
             }
+            let deadline = if self.waiting_rows < BUSY { soon } else { later };
+            // A line that came waits for nobody.
+            let is_full = self.waiting_rows >= self.pace.rows || !self.wanted.is_empty();
+            if is_full || now >= deadline || stop.is_cancelled() {
+                self.closed = Some(now);
+                return;
+            }
+            tokio::time::sleep_until(deadline.min(now + self.pace.idle)).await;
+            now = tokio::time::Instant::now();
         }
     }
 

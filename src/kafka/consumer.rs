@@ -115,12 +115,14 @@ unsafe impl Send for Consumer {}
 const POLL_INTERVAL_MS: u64 = 60_000;
 
 /// Memory is bounded by these: librdkafka counts records' bytes, but a small record costs it ten times its size.
-const TUNING: [(&str, &str); 7] = [
-    ("queued.min.messages", "20000"),
-    ("queued.max.messages.kbytes", "8192"),
-    ("fetch.message.max.bytes", "262144"),
+const TUNING: [(&str, &str); 8] = [
+    ("queued.min.messages", "4000"),
+    ("queued.max.messages.kbytes", "2048"),
+    ("fetch.message.max.bytes", "131072"),
     ("fetch.max.bytes", "1048576"),
-    ("fetch.wait.max.ms", "100"),
+    // What trickles in is fetched some twenty times a second: each fetch wakes five threads, whatever it brings.
+    ("fetch.min.bytes", "65536"),
+    ("fetch.wait.max.ms", "50"),
     ("fetch.queue.backoff.ms", "5"),
     ("fetch.error.backoff.ms", "100"),
 ];

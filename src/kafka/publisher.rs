@@ -31,7 +31,8 @@ pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longer than a transaction of a former self may stay open.
 const INIT_TIMEOUT: Duration = Duration::from_secs(20);
-/// `poll` always lasts its whole timeout, and `flush` polls in slices of 100 ms.
+/// `poll` with a timeout lasts all of it and spins through its last millisecond, and `flush` polls in slices of 100 ms:
+/// so we sleep ourselves and poll without waiting.
 const SLICE: Duration = Duration::from_millis(1);
 
 /// A record to publish.
@@ -176,7 +177,7 @@ impl Publisher {
         let sent = unsafe { group.send_offsets(producer, &offsets, CALL_TIMEOUT) };
         sent.map_err(|cause| before_the_end("moving the group's offsets", &Cause::of_native(cause)))?;
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(SLICE);
+            self.serve();
             if Instant::now() > deadline {
                 return Err(PublishError::Abortable { doing: "delivery", cause: "timed out".to_owned() });
             }
@@ -185,6 +186,12 @@ impl Publisher {
             Some(cause) => Err(PublishError::Abortable { doing: "delivery", cause }),
             None => Ok(()),
         }
+    }
+
+    /// Waits a moment, then takes up what was delivered.
+    fn serve(&self) {
+        std::thread::sleep(SLICE);
+        self.producer.poll(Duration::ZERO);
     }
 
     fn send(&self, record: &OutRecord, deadline: Instant) -> Result<(), PublishError> {
@@ -202,7 +209,7 @@ impl Publisher {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < deadline =>
                 {
-                    self.producer.poll(SLICE);
+                    self.serve();
                     out = back;
                 }
                 Err((cause, _)) => return Err(before_the_end("sending", &Cause::of_kafka(&cause))),
@@ -237,7 +244,7 @@ impl Publisher {
             if left.is_zero() {
                 return Err(PublishError::Indefinite { doing: "taking a transaction back", cause: cause.message });
             }
-            self.producer.poll(SLICE);
+            self.serve();
         }
     }
 }

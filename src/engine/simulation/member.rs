@@ -24,6 +24,7 @@ const BUFFERED_MAX: usize = 12;
 
 const PACE: Pace = Pace {
     idle: Duration::from_millis(40),
+    loaded: Duration::from_millis(100),
     rows: 8,
     silence: Duration::from_millis(1_000),
     tick: Duration::from_millis(250),
