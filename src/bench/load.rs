@@ -41,8 +41,11 @@ struct Arrival {
     detection: Detection,
 }
 
-/// The areas of a loaded line.
-pub const AREAS: [(i32, &str, &str); 3] = [(1, "infeed", "input"), (2, "outfeed", "output"), (3, "ejector", "reject")];
+/// The areas of a loaded line: also those of the peer's records, so that one configuration fits both.
+pub const AREAS: [(i32, &str, &str); 3] =
+    [(1, "infeed", "input"), (OUTPUT, "outfeed", "output"), (4, "ejector", "reject")];
+/// The area whose detections are exits.
+pub const OUTPUT: i32 = 3;
 
 // === impl Arrival ===
 
@@ -103,7 +106,7 @@ impl LineLoad {
         }
         let quantity = if self.random.random_range(0..100) < 97 { 1 } else { 2 + self.random.random_range(0..5) };
         self.detection(1, self.now, quantity);
-        let exit = if self.random.random_range(0..100) < 2 { 3 } else { 2 };
+        let exit = if self.random.random_range(0..100) < 2 { 4 } else { OUTPUT };
         let at = self.now + self.transit + self.random.random_range(0..400) - 200;
         self.detection(exit, at, quantity);
         self.now += self.takt * self.random.random_range(90..110) / 100;

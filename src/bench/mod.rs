@@ -1,7 +1,8 @@
 //! Benches: what `ARCHITECTURE.md` says of speed, measured by anybody with `andon bench NAME`.
 
+pub mod browser;
 pub mod core;
 pub mod load;
 pub mod pipeline;
+pub mod replay;
 pub mod site;
-pub mod usage;

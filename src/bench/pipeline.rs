@@ -1,17 +1,21 @@
 //! From topics to committed rows and published records: a backlog of detections, worked off by `andon process`.
 
+use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::bench::load::{LineLoad, Shape};
+use crate::bench::load::{LineLoad, OUTPUT, Shape};
+use crate::bench::replay;
 use crate::bench::site::{BenchError, BenchSite};
-use crate::bench::usage;
 use crate::config::Config;
+use crate::watch::usage;
 
 const START: i64 = 1_743_300_000_000;
 const LINES: u32 = 16;
+/// Figures of a line go out this often at most, milliseconds: the default.
+const CADENCE_MS: u32 = 1_000;
 /// A backlog that takes longer than this is given up.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -42,7 +46,7 @@ pub struct LiveFigure {
 }
 
 /// Ends the process with the bench.
-struct Guard(Child);
+pub(super) struct Guard(pub Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -55,10 +59,11 @@ fn server_cpu(variable: &str) -> Option<Duration> {
     usage::cpu_of(std::env::var(variable).ok()?.parse().ok()?)
 }
 
-fn spawn(site: &BenchSite) -> Result<Guard, BenchError> {
+/// `andon COMMAND --no-migrate` on the bench's place.
+pub(super) fn spawn(site: &BenchSite, command: &str) -> Result<Guard, BenchError> {
     let program = std::env::current_exe()?;
     let child = Command::new(program)
-        .args(["process", "--no-migrate"])
+        .args([command, "--no-migrate"])
         .envs(site.env())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -71,24 +76,35 @@ fn loads() -> Vec<LineLoad> {
     (0..LINES).map(|line| LineLoad::new(42, line, START, shape)).collect()
 }
 
-/// Loads `count` detections over 16 lines, then starts a process on them and waits until all is published.
-pub async fn backlog(config: &Config, count: usize) -> Result<PipelineFigure, BenchError> {
-    let site = BenchSite::open(config, LINES).await?;
+/// Loads `count` detections over 16 lines, or those of the topics `{from}detections.t{line % 2}.l{line}`, then starts a
+/// process on them and waits until all is published.
+pub async fn backlog(config: &Config, count: usize, from: Option<String>) -> Result<PipelineFigure, BenchError> {
+    let site = BenchSite::open(config, LINES, CADENCE_MS).await?;
     let mut producer = site.producer(Duration::from_millis(50))?;
-    let mut payload = Vec::new();
-    let per_line = count / LINES as usize;
-    for (number, load) in loads().into_iter().enumerate() {
-        let topic = site.topic(number);
-        for (_, detection) in load.take(per_line) {
-            site.send(&mut producer, &topic, &detection, &mut payload)?;
+    let offsets = match from {
+        Some(prefix) => {
+            let topics =
+                (0..LINES as usize).map(|line| (format!("{prefix}detections.t{}.l{line}", line % 2), site.topic(line)));
+            replay::copy(&site.settings, topics.collect(), producer)?
         }
-    }
-    producer.flush(Duration::from_secs(60))?;
-    let offsets = vec![per_line as i64; LINES as usize];
+        None => {
+            let mut payload = Vec::new();
+            let per_line = count / LINES as usize;
+            for (number, load) in loads().into_iter().enumerate() {
+                let topic = site.topic(number);
+                for (_, detection) in load.take(per_line) {
+                    site.send(&mut producer, &topic, &detection, &mut payload)?;
+                }
+            }
+            producer.flush(Duration::from_secs(60))?;
+            vec![per_line as i64; LINES as usize]
+        }
+    };
     let (kafka, database) = (server_cpu("ANDON_BENCH_KAFKA_PID"), server_cpu("ANDON_BENCH_DB_PID"));
     let started = Instant::now();
-    let mut process = spawn(&site)?;
-    while !site.is_done(&offsets).await? {
+    let mut process = spawn(&site, "process")?;
+    let mut reached = HashMap::new();
+    while !site.is_done(&offsets, &mut reached).await? {
         if let Some(status) = process.0.try_wait()? {
             return Err(BenchError::Failed(format!("andon process ended early: {status}")));
         }
@@ -103,7 +119,7 @@ pub async fn backlog(config: &Config, count: usize) -> Result<PipelineFigure, Be
     let spent = |before: Option<Duration>, variable| {
         before.and_then(|before| Some((server_cpu(variable)? - before).as_secs_f64()))
     };
-    let detections = per_line * LINES as usize;
+    let detections = offsets.iter().sum::<i64>() as usize;
     let figure = PipelineFigure {
         detections,
         lines: LINES,
@@ -122,8 +138,8 @@ pub async fn backlog(config: &Config, count: usize) -> Result<PipelineFigure, Be
 
 /// Sends a steady `rate` detections a second over 16 lines and measures the last `seconds` of it after a warm-up.
 pub async fn live(config: &Config, rate: u32, seconds: u32) -> Result<LiveFigure, BenchError> {
-    let site = BenchSite::open(config, LINES).await?;
-    let process = spawn(&site)?;
+    let site = BenchSite::open(config, LINES, CADENCE_MS).await?;
+    let mut process = spawn(&site, "process")?;
     let pid = process.0.id();
     let mut producer = site.producer(Duration::from_millis(5))?;
     let mut payload = Vec::new();
@@ -146,7 +162,7 @@ pub async fn live(config: &Config, rate: u32, seconds: u32) -> Result<LiveFigure
             let detection = crate::domain::production::detection::Detection {
                 detection_id: sent as i64,
                 detected_at: now() as i64,
-                area_id: 1 + (sent / u64::from(LINES) % 2) as i32,
+                area_id: if sent / u64::from(LINES) % 2 == 0 { 1 } else { OUTPUT },
                 product_id: 1,
                 quantity: 1,
                 camera_id: Some(11),
@@ -156,6 +172,9 @@ pub async fn live(config: &Config, rate: u32, seconds: u32) -> Result<LiveFigure
             sent += 1;
         }
         producer.poll(Duration::ZERO)?;
+        if let Some(status) = process.0.try_wait()? {
+            return Err(BenchError::Failed(format!("andon process ended early: {status}")));
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let (since, cpu, sent_before) = before.unwrap_or((started, Duration::ZERO, 0));

@@ -1,5 +1,6 @@
 //! A place for benches: databases, topics and a group of their own on the configured servers, gone at the end.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::{Connection, Executor};
@@ -33,6 +34,10 @@ pub enum BenchError {
     Process(#[from] std::io::Error),
     #[error("remove the bench's databases: {0}")]
     Database(#[from] sqlx::Error),
+    #[error("read the records to repeat: {0}")]
+    Replay(#[from] rdkafka::error::KafkaError),
+    #[error("watch a board: {0}")]
+    Socket(#[from] tokio_tungstenite::tungstenite::Error),
     #[error("{0}")]
     Failed(String),
 }
@@ -45,14 +50,16 @@ pub struct BenchSite {
     pub lines: Vec<(String, String)>,
     /// The global database of this bench alone.
     pub database_url: String,
+    /// Where a gateway of the bench listens.
+    listen: String,
     admin: Admin,
 }
 
 // === impl BenchSite ===
 
 impl BenchSite {
-    /// `lines` lines over two tenants, on the servers of the configuration.
-    pub async fn open(config: &Config, lines: u32) -> Result<BenchSite, BenchError> {
+    /// `lines` lines over two tenants, on the servers of the configuration; figures go out every `cadence_ms` at most.
+    pub async fn open(config: &Config, lines: u32, cadence_ms: u32) -> Result<BenchSite, BenchError> {
         let missing = |why: crate::config::ConfigError| BenchError::Failed(why.to_string());
         let tag = format!("{:08x}", rand::random::<u32>());
         let url = config.database_url().map_err(missing)?.expose().to_owned();
@@ -70,13 +77,19 @@ impl BenchSite {
         for tenant in 0..TENANTS {
             let name = format!("bench_{tag}_{tenant}");
             let own: Vec<&str> = named.iter().filter(|(t, _)| *t == name).map(|(_, l)| l.as_str()).collect();
-            store.apply_spec(&TenantSpec::parse(&file(&name, &own))?, BEGINNING, "bench", false).await?;
+            store.apply_spec(&TenantSpec::parse(&file(&name, &own, cadence_ms))?, BEGINNING, "bench", false).await?;
             admin.ensure_tenant_topics(&name).await?;
             for line in own {
                 admin.ensure_line_topics(&name, line, None).await?;
             }
         }
-        Ok(BenchSite { settings, store, lines: named, database_url, admin })
+        Ok(BenchSite { settings, store, lines: named, database_url, listen: "127.0.0.1:0".to_owned(), admin })
+    }
+
+    /// The same, with its gateway at an address.
+    pub fn at(mut self, listen: &str) -> BenchSite {
+        listen.clone_into(&mut self.listen);
+        self
     }
 
     /// A producer of its own for a loader.
@@ -109,17 +122,19 @@ impl BenchSite {
             ("ANDON_KAFKA_BROKERS", self.settings.brokers.clone()),
             ("ANDON_DATABASE_URL", self.database_url.clone()),
             ("ANDON_KAFKA__GROUP", self.settings.group.clone()),
+            ("ANDON_LISTEN", self.listen.clone()),
             ("ANDON_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
             ("ANDON_LOG", "warn".to_owned()),
         ]
     }
 
-    /// Whether every line is committed and published up to `offsets`.
-    pub async fn is_done(&self, offsets: &[i64]) -> Result<bool, BenchError> {
-        for ((tenant, line), offset) in self.lines.iter().zip(offsets) {
+    /// Whether every line is committed and published up to `offsets`. `reached` is the caller's, empty at first: the
+    /// commits in which the lines got there. Their clocks go on committing afterwards, which is not waited for.
+    pub async fn is_done(&self, offsets: &[i64], reached: &mut HashMap<usize, u64>) -> Result<bool, BenchError> {
+        for (number, ((tenant, line), offset)) in self.lines.iter().zip(offsets).enumerate() {
             let there = self.store.tenant(tenant).await?.checkpoint(line).await?;
-            let done = there.is_some_and(|c| c.next_offset >= *offset && c.published_seq >= c.commit_seq);
-            if !done {
+            let Some(there) = there.filter(|c| c.next_offset >= *offset) else { return Ok(false) };
+            if there.published_seq < *reached.entry(number).or_insert(there.commit_seq) {
                 return Ok(false);
             }
         }
@@ -148,7 +163,7 @@ impl BenchSite {
 }
 
 /// The file of a bench's tenant: three areas, stops over 60 s, micro-stops over 10 s, 10 min of lateness.
-fn file(tenant: &str, lines: &[&str]) -> String {
+fn file(tenant: &str, lines: &[&str], cadence_ms: u32) -> String {
     let mut text =
         format!("[tenant]\nname = \"{tenant}\"\ncompany = \"Bench\"\ntime_zone = \"UTC\"\nlocale = \"en\"\n");
     for id in 1..=3 {
@@ -158,7 +173,8 @@ fn file(tenant: &str, lines: &[&str]) -> String {
     for line in lines {
         text += &format!(
             "[[line]]\nname = \"{line}\"\ntitle = \"{line}\"\nperformance = 40.0\navailability_target = 0.9\n\
-             oee_target = 0.75\ndowntime_threshold_s = 60\nmicro_stop_threshold_s = 10\n"
+             oee_target = 0.75\ndowntime_threshold_s = 60\nmicro_stop_threshold_s = 10\n\
+             oee_cadence_ms = {cadence_ms}\n"
         );
         for (id, name, role) in AREAS {
             let camera = 10 + id;

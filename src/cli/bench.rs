@@ -1,6 +1,6 @@
 //! `andon bench NAME`: the performance figures of ARCHITECTURE.md, on the configured servers.
 
-use andon::bench::{core, pipeline};
+use andon::bench::{browser, core, pipeline};
 use andon::store;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -21,6 +21,10 @@ pub enum Command {
     Pipeline {
         #[arg(long, default_value_t = 2_000_000)]
         detections: usize,
+        /// Work off the records of the topics PREFIXdetections.t{0,1}.l{0..15} instead: those that another engine has
+        /// worked off.
+        #[arg(long, value_name = "PREFIX")]
+        records_of: Option<String>,
         #[command(flatten)]
         format: FormatArg,
     },
@@ -28,6 +32,16 @@ pub enum Command {
     Live {
         /// Detections a second.
         #[arg(long, default_value_t = 20_000)]
+        rate: u32,
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// From the camera to the browser: milliseconds from sending a detection to the websocket frame that counts it.
+    Browser {
+        /// Detections a second, over 8 lines.
+        #[arg(long, default_value_t = 2_000)]
         rate: u32,
         #[arg(long, default_value_t = 20)]
         seconds: u32,
@@ -47,12 +61,16 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<()> {
     let failed = "failed to run the bench";
     let (figures, format) = match command {
         Command::Core { detections, format } => (serde_json::to_value(core::run(detections))?, format),
-        Command::Pipeline { detections, format } => {
-            let figure = pipeline::backlog(&context.config, detections).await.context(failed)?;
+        Command::Pipeline { detections, records_of, format } => {
+            let figure = pipeline::backlog(&context.config, detections, records_of).await.context(failed)?;
             (serde_json::to_value([figure])?, format)
         }
         Command::Live { rate, seconds, format } => {
             let figure = pipeline::live(&context.config, rate, seconds).await.context(failed)?;
+            (serde_json::to_value([figure])?, format)
+        }
+        Command::Browser { rate, seconds, format } => {
+            let figure = browser::run(&context.config, rate, seconds).await.context(failed)?;
             (serde_json::to_value([figure])?, format)
         }
         Command::Persistence { rows, format } => {

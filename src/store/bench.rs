@@ -13,6 +13,7 @@ use crate::domain::production::changes::{Changes, MinuteRow, PieceCount};
 use crate::domain::production::detection::Detection;
 use crate::domain::production::sums::Sums;
 use crate::domain::time::{MINUTE_MS, Ms};
+use crate::watch::usage;
 
 /// Milliseconds between a line's detections.
 const TAKT_MS: Ms = 20;
@@ -21,8 +22,6 @@ const FROM: Ms = 1_767_225_600_000;
 /// Bytes of a line's state and of its records in every commit.
 const STATE: usize = 4_096;
 const RECORDS: usize = 2_048;
-/// Clock ticks of `/proc` in a second, on every Linux there is.
-const TICKS: f64 = 100.0;
 
 /// What [`persistence`] measured, over all rounds.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -52,11 +51,7 @@ struct Took {
 
 /// CPU time of this process so far.
 fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name in brackets: state is the first, utime the 12th, stime the 13th.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-    Duration::from_secs_f64(ticks / TICKS)
+    usage::cpu_of(std::process::id()).unwrap_or_default()
 }
 
 fn rows(line: usize, from: usize, count: usize) -> Vec<(Detection, bool)> {
