@@ -3,7 +3,6 @@
 use crate::domain::calendar::Schedule;
 use crate::domain::production::changes::{Changes, LineState, StateNow};
 use crate::domain::production::line::accounts::slice_of;
-use crate::domain::production::line::tail::give_back;
 use crate::domain::production::line::{Idle, Line};
 use crate::domain::production::sums::Bucket;
 use crate::domain::time::{HOUR_MS, Ms};
@@ -115,7 +114,6 @@ impl Line {
         while self.boundaries.get(1).is_some_and(|second| second.at < keep_from) {
             self.boundaries.pop_front();
         }
-        give_back(&mut self.boundaries);
         let oldest = self.boundaries.front().map_or(keep_from, |b| b.at.min(keep_from));
         self.stops.prune(oldest);
         self.no_data.retain(|dark| dark.to > oldest);

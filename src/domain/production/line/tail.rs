@@ -82,23 +82,15 @@ impl Tail {
     pub fn prune(&mut self, keep_from: Ms, mut gone: impl FnMut(&Detection)) {
         while let Some(first) = self.entries.front() {
             if first.detected_at >= keep_from {
-                break;
+                return;
             }
             gone(first);
             self.entries.pop_front();
         }
-        give_back(&mut self.entries);
     }
 
     pub fn len(&self) -> usize {
         self.entries.len()
-    }
-}
-
-/// Frees what a backlog's large batch took, once little of it is left.
-pub(super) fn give_back<T>(entries: &mut VecDeque<T>) {
-    if entries.capacity() > 4 * entries.len().max(256) {
-        entries.shrink_to(2 * entries.len());
     }
 }
 
