@@ -14,6 +14,7 @@ mod pipeline {
     mod kafka_support;
     mod kafka_tail;
     mod kafka_topics;
+    mod recovery;
     mod replay;
     mod silence;
     mod store;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use andon::config::Config;
+use andon::kafka::Settings;
+use andon::kafka::consumer::ConsumerError;
 use andon::kafka::schemas::SchemaIds;
 use andon::store::{Store, StoreError};
 use andon::watch::admin::{self, Admin};
@@ -88,8 +90,7 @@ pub async fn run(context: Context, args: Args, roles: Roles) -> anyhow::Result<(
         running.spawn(async move {
             let Some(store) = shared.database().await? else { return Ok(()) };
             if roles.process {
-                let engine = engine::run(&shared.config, settings, store, ids, shared.health, shared.stop);
-                return engine.await.context("failed to process");
+                return shared.process(settings, store, ids).await;
             }
             // A gateway reaches the database by itself; here it was only brought up to date.
             shared.stop.cancelled().await;
@@ -133,6 +134,26 @@ async fn drain(mut running: JoinSet<anyhow::Result<()>>, stop: CancellationToken
 // === impl Shared ===
 
 impl Shared {
+    /// Owns lines under this process' name in the group; without one when another process has the same.
+    async fn process(&self, mut settings: Settings, store: Arc<Store>, ids: Arc<SchemaIds>) -> anyhow::Result<()> {
+        settings.instance = settings.instance.or_else(|| servers::instance(self.config.admin_listen.port()));
+        loop {
+            let (stop, health) = (self.stop.clone(), self.health.clone());
+            let ended = engine::run(&self.config, settings.clone(), store.clone(), ids.clone(), health, stop).await;
+            match (ended, &settings.instance) {
+                (Err(engine::Error::Consumer(ConsumerError::Fatal(why))), Some(instance)) => {
+                    tracing::error!(
+                        instance,
+                        why,
+                        "put out of the group, likely by a process of the same name: going on without one"
+                    );
+                    settings.instance = None;
+                }
+                (ended, _) => return ended.context("failed to process"),
+            }
+        }
+    }
+
     /// The ids of the schemas; waits for a registry that is away. None: asked to end meanwhile.
     async fn ids(&self) -> Option<Arc<SchemaIds>> {
         if self.config.schema_registry_url.is_some() {

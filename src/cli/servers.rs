@@ -38,6 +38,14 @@ pub fn kafka(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings::new(brokers, &config.kafka))
 }
 
+/// What this process is called in its group unless told otherwise: host and admin port, which no other process of the
+/// host can have at the same time. None: no fixed port, or a host that does not say its name.
+pub fn instance(admin_port: u16) -> Option<String> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    (admin_port != 0 && !host.is_empty()).then(|| format!("{host}-{admin_port}"))
+}
+
 /// The ids that records are written with.
 pub async fn ids(config: &Config) -> anyhow::Result<SchemaIds> {
     let url = config.schema_registry_url.clone();

@@ -46,6 +46,11 @@ pub const KEYS: &[Key] = &[
     },
     key("kafka.group", Kind::Text, "consumer group of the processes that share the lines"),
     key("kafka.session_timeout_ms", Kind::Number, "silence after which a process loses its lines"),
+    key(
+        "kafka.instance",
+        Kind::Text,
+        "name of this process in its group, the same after a restart; host and admin port",
+    ),
     key("kafka.properties", Kind::Table, "further settings of librdkafka, for every client"),
     Key {
         path: "database.url",

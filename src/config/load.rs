@@ -106,6 +106,10 @@ impl Config {
         if self.kafka.group.trim().is_empty() {
             return Err(ConfigError::value("kafka.group", "is empty", "write a name, or leave the key out"));
         }
+        if self.kafka.instance.as_deref().is_some_and(|name| !is_name(name)) {
+            let fix = "write 1 to 100 of a-z, A-Z, 0-9, '.', '_' and '-', or leave the key out";
+            return Err(ConfigError::value("kafka.instance", "is no name", fix));
+        }
         for origin in &self.gateway.origins {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
             if host.is_none_or(|host| host.is_empty() || host.contains(['/', '*', '?', '#', '@'])) {
@@ -115,6 +119,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// What the brokers and the checkpoints take as a part of a name.
+fn is_name(name: &str) -> bool {
+    (1..=100).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 fn read_file(file: Option<&Path>, environment: &dyn Environment) -> Result<Table, ConfigError> {

@@ -67,6 +67,11 @@ pub struct KafkaConfig {
     pub group: String,
     /// Silence after which a process loses its lines, milliseconds. Brokers take 6 s to 30 min unless told otherwise.
     pub session_timeout_ms: u64,
+    /// Name of this process in its group, the same after a restart; a process that comes back under it has its lines
+    /// at once, without one the group first waits for the silence of the one before. Host and admin port unless told
+    /// otherwise. No two at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// Further settings of librdkafka by their own names, for every client: `security.protocol`, `sasl.username`, ….
     pub properties: BTreeMap<String, String>,
 }
@@ -178,7 +183,13 @@ fn is_secret(property: &str) -> bool {
 
 impl Default for KafkaConfig {
     fn default() -> Self {
-        Self { brokers: None, group: "andon".to_owned(), session_timeout_ms: 10_000, properties: BTreeMap::new() }
+        Self {
+            brokers: None,
+            group: "andon".to_owned(),
+            session_timeout_ms: 6_000,
+            instance: None,
+            properties: BTreeMap::new(),
+        }
     }
 }
 
@@ -198,6 +209,7 @@ impl fmt::Debug for KafkaConfig {
             .field("brokers", &self.brokers)
             .field("group", &self.group)
             .field("session_timeout_ms", &self.session_timeout_ms)
+            .field("instance", &self.instance)
             .field("properties", &self.masked_properties())
             .finish()
     }

@@ -15,7 +15,11 @@ use crate::store::{self, CommandBody, CommitError, LineCommit, TenantDb};
 
 /// One database for all that use the tenant in this process.
 #[derive(Clone, Debug)]
-pub struct SharedDb(pub Arc<TenantDb>);
+pub struct SharedDb {
+    pub db: Arc<TenantDb>,
+    /// Who publishes what is committed through this, by its `transactional.id`.
+    pub publisher: Arc<str>,
+}
 
 impl From<store::StoreError> for StoreError {
     fn from(why: store::StoreError) -> Self {
@@ -91,7 +95,7 @@ impl SharedDb {
         let (mut from, mut step) = (within.from, 10 * MINUTE_MS);
         while from < within.to {
             let part = Span::new(from, within.to.min(from + step));
-            let rows = self.0.detections(line, part, false).await?;
+            let rows = self.db.detections(line, part, false).await?;
             let is_exit =
                 |d: &Detection| timeline.at(d.detected_at).counts(d.area_id).is_some_and(|counts| counts.exit);
             if rows.iter().any(|(detection, _)| is_exit(detection)) {
@@ -107,38 +111,42 @@ impl SharedDb {
 
 impl ShardStore for SharedDb {
     async fn take_over(&self, line: &str, topic: &str) -> Result<Checkpoint, StoreError> {
-        Ok(self.0.take_over(line, topic).await?)
+        Ok(self.db.take_over(line, topic, &self.publisher).await?)
     }
 
     async fn checkpoint(&self, line: &str) -> Result<Option<Checkpoint>, StoreError> {
-        Ok(self.0.checkpoint(line).await?)
+        Ok(self.db.checkpoint(line).await?)
+    }
+
+    async fn publishers(&self) -> Result<Vec<(String, String)>, StoreError> {
+        Ok(self.db.publishers().await?)
     }
 
     async fn recent_detections(&self, line: &str, from: Ms) -> Result<Vec<Detection>, StoreError> {
-        let rows = self.0.detections(line, Span::new(from, FOREVER), false).await?;
+        let rows = self.db.detections(line, Span::new(from, FOREVER), false).await?;
         Ok(rows.into_iter().map(|(detection, _)| detection).collect())
     }
 
     async fn minutes(&self, line: &str, span: Span) -> Result<Vec<MinuteRow>, StoreError> {
-        Ok(self.0.minutes(line, span).await?)
+        Ok(self.db.minutes(line, span).await?)
     }
 
     async fn stop(&self, line: &str, started_at: Ms) -> Result<Option<Stop>, StoreError> {
-        Ok(self.0.stop(&downtime_id(line, started_at)).await?)
+        Ok(self.db.stop(&downtime_id(line, started_at)).await?)
     }
 
     async fn stop_around(&self, line: &str, at: Ms) -> Result<Option<Stop>, StoreError> {
-        Ok(self.0.stop_around(line, at).await?)
+        Ok(self.db.stop_around(line, at).await?)
     }
 
     async fn words(&self, line: &str, span: Span) -> Result<Vec<Classification>, StoreError> {
-        let words = self.0.classifications(line, span).await?;
+        let words = self.db.classifications(line, span).await?;
         let doubtful = doubtful_words(span, &words);
         if doubtful.is_empty() {
             return Ok(words);
         }
-        let inputs: Vec<_> = self.0.inputs(line).await?.into_iter().map(|stored| stored.input).collect();
-        let timeline = Timeline::taken_over(self.0.line_configs(line).await?, &inputs);
+        let inputs: Vec<_> = self.db.inputs(line).await?.into_iter().map(|stored| stored.input).collect();
+        let timeline = Timeline::taken_over(self.db.line_configs(line).await?, &inputs);
         let mut ended = Vec::with_capacity(doubtful.len());
         for (place, within) in doubtful {
             ended.push((place, self.has_exit(line, &timeline, within).await?));
@@ -147,45 +155,45 @@ impl ShardStore for SharedDb {
     }
 
     async fn shift_records(&self, line: &str, span: Span) -> Result<Vec<ShiftRecord>, StoreError> {
-        Ok(self.0.shift_records(line, span).await?)
+        Ok(self.db.shift_records(line, span).await?)
     }
 
     async fn known(&self, line: &str, identities: &[(i64, Ms)]) -> Result<Vec<Detection>, StoreError> {
-        Ok(self.0.known(line, identities).await?)
+        Ok(self.db.known(line, identities).await?)
     }
 
     async fn known_statuses(&self, line: &str, statuses: &[CameraStatus]) -> Result<Vec<CameraStatus>, StoreError> {
-        Ok(self.0.known_statuses(line, statuses).await?)
+        Ok(self.db.known_statuses(line, statuses).await?)
     }
 
     async fn newest_version(&self) -> Result<u32, StoreError> {
-        self.0.refresh().await?;
-        Ok(self.0.current().await?.map_or(0, |version| version.version))
+        self.db.refresh().await?;
+        Ok(self.db.current().await?.map_or(0, |version| version.version))
     }
 
     async fn versions(&self, line: &str) -> Result<Option<(Vec<LineConfig>, u64)>, StoreError> {
-        let configs = self.0.line_configs(line).await?;
-        let current = self.0.current().await?;
+        let configs = self.db.line_configs(line).await?;
+        let current = self.db.current().await?;
         let of_line = current.as_ref().and_then(|version| version.spec.line(line).ok());
         Ok(of_line.filter(|_| !configs.is_empty()).map(|of_line| (configs, of_line.oee_cadence_ms.into())))
     }
 
     async fn commit(&self, parts: &[LinePart<'_>]) -> Result<(), StoreError> {
         let commits: Vec<LineCommit<'_>> = parts.iter().map(part).collect();
-        Ok(self.0.commit(&commits).await?)
+        Ok(self.db.commit(&commits).await?)
     }
 
     async fn pending(&self) -> Result<Vec<PendingCommand>, StoreError> {
-        Ok(self.0.pending().await?.into_iter().map(command).collect())
+        Ok(self.db.pending().await?.into_iter().map(command).collect())
     }
 
     async fn outbox_after(&self, line: &str, seq: u64) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let rows = self.0.outbox_after(line, seq).await?.into_iter();
+        let rows = self.db.outbox_after(line, seq).await?.into_iter();
         Ok(rows.map(|row| (row.commit_seq, row.payload)).collect())
     }
 
     async fn published(&self, progress: &[(String, u64)]) -> Result<(), StoreError> {
         let progress: Vec<(&str, u64)> = progress.iter().map(|(line, seq)| (line.as_str(), *seq)).collect();
-        Ok(self.0.mark_published(&progress).await?)
+        Ok(self.db.mark_published(&progress).await?)
     }
 }

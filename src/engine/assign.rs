@@ -1,5 +1,6 @@
 //! Brings assigned topics to their shards, with what Kafka knows of them; makes shards as tenants appear.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::engine::adapter::SharedDb;
 use crate::engine::clock::Clock;
@@ -18,11 +19,16 @@ use crate::engine::publish::{OnPublished, Outlet, owner_of};
 use crate::engine::shard::{FromShard, Pace, Shard, ToShard};
 use crate::engine::takeover::Assignment;
 use crate::kafka::consumer::ConsumerError;
+use crate::kafka::publisher::PublishError;
 use crate::kafka::schemas::SchemaIds;
 use crate::store::{Store, StoreError};
 
 /// How long shards may take to finish the batch in hand.
 const GRACE: Duration = Duration::from_secs(8);
+/// A transaction that holds up Kafka's answer for longer than this is taken for a dead owner's.
+const PATIENCE: Duration = Duration::from_millis(700);
+/// How long Kafka may take to say what is published once such a one is ended.
+const ANSWER: Duration = Duration::from_secs(8);
 
 /// What Kafka knows of a line's topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +44,14 @@ pub struct Known {
 
 /// The group's memory.
 pub trait Group: Send + Sync + 'static {
-    fn known(&self, topics: &[String]) -> impl Future<Output = Result<Vec<Known>, ConsumerError>> + Send;
+    /// Waits for transactions on these topics to end, up to `patience`.
+    fn known(
+        &self,
+        topics: &[String],
+        patience: Duration,
+    ) -> impl Future<Output = Result<Vec<Known>, ConsumerError>> + Send;
+    /// Ends what a former owner's publisher has left open, and fences it.
+    fn end(&self, publisher: &str) -> impl Future<Output = Result<(), PublishError>> + Send;
 }
 
 /// Where the tenants' databases are.
@@ -74,12 +87,19 @@ pub fn tell_shards(shards: Shards) -> OnPublished {
     })
 }
 
-impl Tenants for Arc<Store> {
+/// The databases, and as whom their lines are taken over.
+pub struct Directory {
+    pub store: Arc<Store>,
+    /// This process' `transactional.id`.
+    pub publisher: Arc<str>,
+}
+
+impl Tenants for Directory {
     type Db = SharedDb;
 
     async fn tenant(&self, name: &str) -> Result<Option<SharedDb>, String> {
-        match Store::tenant(self, name).await {
-            Ok(db) => Ok(Some(SharedDb(db))),
+        match self.store.tenant(name).await {
+            Ok(db) => Ok(Some(SharedDb { db, publisher: self.publisher.clone() })),
             Err(StoreError::UnknownTenant(_) | StoreError::InactiveTenant(_)) => Ok(None),
             Err(why) => Err(why.to_string()),
         }
@@ -99,6 +119,8 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
                 },
             }
         }
+        // Also when it is the consumer that has ended.
+        self.stop.cancel();
         let finished = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, finished).await.is_err() {
             warn!("shards did not finish in time: what they had in hand will be read again");
@@ -123,7 +145,7 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
         // Before the question: what was on its way is over or will not be.
         let grants = self.ownership.renew(&ours).await;
         ours.retain(|topic| grants.contains_key(topic));
-        let known = match self.group.known(&ours).await {
+        let known = match self.known(&ours).await {
             Ok(known) => known,
             Err(why) => {
                 warn!(%why, "failed to ask Kafka what is published: asking again");
@@ -138,6 +160,36 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
                 let _ = shard.inbox.send(ToShard::Assigned(assignment, grant.clone()));
             }
         }
+    }
+
+    /// What Kafka knows, once no transaction on these topics is open. A former owner that was killed in the middle of
+    /// one will not end it, and the broker only after a long while: it is ended in the name of who began it, which the
+    /// checkpoint tells. One that lives after all loses no more than a try: it opens a new producer.
+    async fn known(&self, topics: &[String]) -> Result<Vec<Known>, ConsumerError> {
+        match self.group.known(topics, PATIENCE).await {
+            Ok(known) => return Ok(known),
+            Err(why) => debug!(%why, "no answer about what is published: looking for an open transaction"),
+        }
+        for publisher in self.former_publishers(topics).await {
+            match self.group.end(&publisher).await {
+                Ok(()) => info!(publisher, "what a former owner left open has ended"),
+                Err(why) => warn!(publisher, %why, "failed to end what a former owner left open"),
+            }
+        }
+        self.group.known(topics, ANSWER).await
+    }
+
+    async fn former_publishers(&self, topics: &[String]) -> BTreeSet<String> {
+        let mut former = BTreeSet::new();
+        let named: Vec<(String, String)> = topics.iter().filter_map(|topic| owner_of(topic)).collect();
+        let tenants: BTreeSet<&str> = named.iter().map(|(tenant, _)| tenant.as_str()).collect();
+        for tenant in tenants {
+            let Ok(Some(db)) = self.tenants.tenant(tenant).await else { continue };
+            let Ok(of_lines) = db.publishers().await else { continue };
+            let asked = |line: &str| named.iter().any(|(t, l)| t == tenant && l == line);
+            former.extend(of_lines.into_iter().filter(|(line, _)| asked(line)).map(|(_, publisher)| publisher));
+        }
+        former
     }
 
     fn again(&self, topics: Vec<String>) {

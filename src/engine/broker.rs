@@ -3,21 +3,31 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::engine::assign::{Group, Known};
 use crate::engine::listen::Reader;
 use crate::engine::publish::{Topics, published_seq};
 use crate::kafka::Settings;
 use crate::kafka::consumer::{Consumer, ConsumerError, Event, Handle};
-use crate::kafka::publisher::{PublishBatch, PublishError, Publisher};
+use crate::kafka::publisher::{self, PublishBatch, PublishError, Publisher};
 
 /// How long Kafka may take to say what it has.
 const ANSWER: Duration = Duration::from_secs(8);
 /// What comes with a first record is waited for this long: one fetch brings the records of many lines, one by one.
 const COMPANY: Duration = Duration::from_millis(2);
 
+/// The group's memory, asked by the assigner.
+pub struct Memory {
+    pub settings: Settings,
+    pub handle: Handle,
+}
+
 /// The transactional publisher; for a thread of its own, as its calls block.
 pub struct Outgoing {
     settings: Settings,
+    /// Its `transactional.id`.
+    id: String,
     handle: Handle,
     publisher: Option<Publisher>,
 }
@@ -25,8 +35,17 @@ pub struct Outgoing {
 // === impl Topics ===
 
 impl Outgoing {
-    pub fn new(settings: Settings, handle: Handle) -> Outgoing {
-        Outgoing { settings, handle, publisher: None }
+    pub fn new(settings: Settings, id: String, handle: Handle) -> Outgoing {
+        Outgoing { settings, id, handle, publisher: None }
+    }
+
+    /// Opens the producer before there is anything to publish: what this process left open when it was killed ends
+    /// while it still joins the group. Blocks.
+    pub fn open(&mut self) {
+        match Publisher::connect(&self.settings, &self.id) {
+            Ok(open) => self.publisher = Some(open),
+            Err(why) => warn!(%why, "failed to open a producer: trying again with the first publication"),
+        }
     }
 
     fn attempt(&mut self, batches: &[PublishBatch]) -> Result<(), PublishError> {
@@ -36,7 +55,7 @@ impl Outgoing {
         })?;
         let open = match &mut self.publisher {
             Some(open) => open,
-            None => self.publisher.insert(Publisher::connect(&self.settings)?),
+            None => self.publisher.insert(Publisher::connect(&self.settings, &self.id)?),
         };
         open.publish(batches, &group)
     }
@@ -50,7 +69,7 @@ impl Topics for Outgoing {
     async fn reset(&mut self) -> Result<(), PublishError> {
         let reset = match &mut self.publisher {
             Some(open) => open.reset(),
-            None => Publisher::connect(&self.settings).map(|open| self.publisher = Some(open)),
+            None => Publisher::connect(&self.settings, &self.id).map(|open| self.publisher = Some(open)),
         };
         if reset.is_err() {
             self.publisher = None;
@@ -66,11 +85,11 @@ impl Topics for Outgoing {
 
 // === impl Group ===
 
-impl Group for Handle {
-    async fn known(&self, topics: &[String]) -> Result<Vec<Known>, ConsumerError> {
-        let (handle, topics) = (self.clone(), topics.to_vec());
+impl Group for Memory {
+    async fn known(&self, topics: &[String], patience: Duration) -> Result<Vec<Known>, ConsumerError> {
+        let (handle, topics) = (self.handle.clone(), topics.to_vec());
         let asked = tokio::task::spawn_blocking(move || {
-            let committed = handle.committed(&topics, ANSWER)?;
+            let committed = handle.committed(&topics, patience)?;
             let mut known = Vec::with_capacity(topics.len());
             for topic in topics {
                 let (low, high) = handle.watermarks(&topic, ANSWER)?;
@@ -80,6 +99,12 @@ impl Group for Handle {
             Ok(known)
         });
         asked.await.unwrap_or_else(|_| Err(ConsumerError::Passing("the question was cut off".to_owned())))
+    }
+
+    async fn end(&self, publisher: &str) -> Result<(), PublishError> {
+        let (settings, id) = (self.settings.clone(), publisher.to_owned());
+        let ended = tokio::task::spawn_blocking(move || publisher::end(&settings, &id));
+        ended.await.unwrap_or_else(|_| Err(PublishError::Fatal("the attempt was cut off".to_owned())))
     }
 }
 

@@ -36,14 +36,14 @@ pub use inbox::{Chunk, RawRecord};
 pub use lane::{Lane, Progress, Sealed};
 
 use crate::config::Config;
-use crate::engine::assign::Assigner;
-use crate::engine::broker::Outgoing;
+use crate::engine::assign::{Assigner, Directory};
+use crate::engine::broker::{Memory, Outgoing};
 use crate::engine::clock::SystemClock;
 use crate::engine::listen::{Listener, Shards};
 use crate::engine::ownership::Ownership;
 use crate::engine::publish::{Publishing, ToPublisher};
 use crate::engine::shard::Pace;
-use crate::kafka::consumer::{Consumer, ConsumerError, Handle};
+use crate::kafka::consumer::{Consumer, ConsumerError};
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::{Settings, topics};
 use crate::store::Store;
@@ -71,6 +71,9 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     health.expect(&["lines"]);
+    // The engine's own end, which may come before the process'.
+    let stop = stop.child_token();
+    let publisher_id = settings.transactional_id();
     let ownership = Ownership::default();
     let mut consumer = Consumer::join(&settings, topics::DETECTIONS_PATTERN, listen::revocation(ownership.clone()))?;
     let handle = consumer.handle();
@@ -79,7 +82,8 @@ pub async fn run(
     let (to_consumer, from_shards) = mpsc::unbounded_channel();
     let (assigned, assignments) = mpsc::unbounded_channel();
 
-    let publisher = spawn_publisher(settings, handle.clone(), ownership.clone(), publications, shards.clone())?;
+    let outgoing = Outgoing::new(settings.clone(), publisher_id.clone(), handle.clone());
+    let publisher = spawn_publisher(outgoing, ownership.clone(), publications, shards.clone())?;
     // The consumer outlives the shards: what they still commit and publish needs its membership.
     let leave = CancellationToken::new();
     let buffered_max = config.engine.buffered_max;
@@ -92,8 +96,8 @@ pub async fn run(
         result
     })?;
     let assigner = Assigner {
-        tenants: store,
-        group: handle,
+        tenants: Directory { store, publisher: publisher_id.into() },
+        group: Memory { settings, handle },
         ownership: ownership.clone(),
         clock: SystemClock,
         ids,
@@ -128,17 +132,16 @@ pub async fn run(
 }
 
 fn spawn_publisher(
-    settings: Settings,
-    handle: Handle,
+    mut outgoing: Outgoing,
     ownership: Ownership,
     publications: mpsc::Receiver<Vec<publish::Publication>>,
     shards: Shards,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Handle::current();
-    let publishing = Publishing::new(Outgoing::new(settings, handle), ownership);
     let told = assign::tell_shards(shards);
     // Kafka's calls block: they have a thread of their own.
-    std::thread::Builder::new()
-        .name("publisher".into())
-        .spawn(move || runtime.block_on(publishing.run(publications, told)))
+    std::thread::Builder::new().name("publisher".into()).spawn(move || {
+        outgoing.open();
+        runtime.block_on(Publishing::new(outgoing, ownership).run(publications, told));
+    })
 }

@@ -80,6 +80,8 @@ pub trait ShardStore: Send + Sync + 'static {
     fn take_over(&self, line: &str, topic: &str) -> impl Future<Output = Result<Checkpoint, StoreError>> + Send;
     /// Reads a checkpoint without touching it.
     fn checkpoint(&self, line: &str) -> impl Future<Output = Result<Option<Checkpoint>, StoreError>> + Send;
+    /// By line, the publisher of who took it over last, where that is known.
+    fn publishers(&self) -> impl Future<Output = Result<Vec<(String, String)>, StoreError>> + Send;
     /// Detections that are not late, from an instant on.
     fn recent_detections(
         &self,

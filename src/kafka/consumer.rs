@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::{Offset, TopicPartitionList};
@@ -114,6 +114,11 @@ unsafe impl Send for Consumer {}
 /// A member that does not poll for this long loses its lines.
 const POLL_INTERVAL_MS: u64 = 60_000;
 
+/// How long leaving the group may take.
+const LEAVE: Duration = Duration::from_secs(3);
+/// Messages of a poll while leaving: they are dropped.
+const AT_ONCE: usize = 1_000;
+
 /// Memory is bounded by these: librdkafka counts records' bytes, but a small record costs it ten times its size.
 const TUNING: [(&str, &str); 8] = [
     ("queued.min.messages", "4000"),
@@ -152,8 +157,12 @@ impl Consumer {
         config.set("group.id", &settings.group);
         let session = settings.session_timeout_ms;
         config.set("session.timeout.ms", session.to_string());
-        config.set("heartbeat.interval.ms", (session / 4).max(1).to_string());
+        // The group's wishes come with the answer.
+        config.set("heartbeat.interval.ms", (session / 12).max(1).to_string());
         config.set("max.poll.interval.ms", session.max(POLL_INTERVAL_MS).to_string());
+        if let Some(instance) = &settings.instance {
+            config.set("group.instance.id", instance);
+        }
         let shared = Arc::new(Shared { lines: Mutex::default(), revocation });
         let native = Native::consumer(&config, Box::new(Callbacks(shared.clone()))).map_err(call("making a client"))?;
         native.client().subscribe(pattern).map_err(call("subscribing"))?;
@@ -284,6 +293,13 @@ impl Consumer {
 impl Drop for Consumer {
     /// Leaves the group: the revocation handler is called for all that is owned.
     fn drop(&mut self) {
+        // Closing alone would keep the place of a member that has a name, and its lines would wait for its return.
+        let until = Instant::now() + LEAVE;
+        if self.native.client().unsubscribe().is_ok() {
+            while self.native.client().is_member() && Instant::now() < until {
+                drop(self.native.batch(AT_ONCE, Duration::from_millis(5), &mut self.batch));
+            }
+        }
         if let Err(cause) = self.native.close() {
             tracing::warn!(%cause, "consumer could not leave its group");
         }
@@ -354,7 +370,9 @@ impl Lines {
 
     fn not_a_message(&mut self, taken: Taken<'_>, on: &mut dyn FnMut(Event<'_>)) {
         let Some(topic) = taken.topic() else {
-            on(Event::Error(ConsumerError::Passing(taken.reason())));
+            let fatal = taken.code() == Code::RD_KAFKA_RESP_ERR__FATAL;
+            let error = if fatal { ConsumerError::Fatal } else { ConsumerError::Passing };
+            on(Event::Error(error(taken.reason())));
             return;
         };
         if !self.is_read(topic) || taken.partition() != 0 {

@@ -3,10 +3,12 @@
 //! One call is one Kafka transaction: the outbox's records and, as the group's offsets, how far each line has been
 //! processed, with the decimal `commit_seq` as metadata. Reading those back tells what has been published.
 //!
-//! The `transactional.id` is new for every process: it need not fence an earlier instance, because the group's
-//! generation does (`send_offsets_to_transaction` refuses a member that has moved on), and because a former owner
-//! can't commit to the database. What an instance killed in mid-transaction leaves open is aborted by the broker
-//! after [`TRANSACTION_TIMEOUT`]; readers wait for it that long at most.
+//! The `transactional.id` need not fence anyone for the tables to be right: a former owner can't commit to the database,
+//! and the group's generation keeps it from publishing (`send_offsets_to_transaction` refuses a member that has moved
+//! on). It is there for speed: what a process killed in mid-transaction leaves open holds up readers and the next owner
+//! until somebody opens a producer under the same id. The process does so when it comes back ([`Publisher::connect`]),
+//! the next owner for it when it does not ([`end`]); only where neither does, the broker does after
+//! [`TRANSACTION_TIMEOUT`] and its next look at what has timed out (every 10 s unless told otherwise).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -109,29 +111,12 @@ impl ProducerContext for Deliveries {
 // === impl Publisher ===
 
 impl Publisher {
-    /// Connects and makes sure that no transaction of this publisher is open.
+    /// Connects as `id` and makes sure that no transaction of that id is open.
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses a setting, `Indefinite` when the brokers do not answer in time.
-    pub fn connect(settings: &Settings) -> Result<Publisher, PublishError> {
-        let instance = format!("andon-{}-{:016x}", settings.group, rand::random::<u64>());
-        let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
-        let config = settings.client(
-            &[
-                ("queue.buffering.max.messages", "100000"),
-                ("queue.buffering.max.kbytes", "65536"),
-                // While the broker still completes the transaction before, the next one's offsets are refused and
-                // tried again after this; the default of 100 ms made back-to-back transactions last 99 ms, not 14.
-                ("retry.backoff.ms", "10"),
-                ("retry.backoff.max.ms", "200"),
-            ],
-            &[
-                ("transactional.id", &instance),
-                ("transaction.timeout.ms", &timeout),
-                ("message.timeout.ms", "8000"),
-                ("linger.ms", "0"),
-            ],
-        );
+    pub fn connect(settings: &Settings, id: &str) -> Result<Publisher, PublishError> {
+        let config = configuration(settings, id);
         let producer = open(&config)?;
         Ok(Publisher { config, producer })
     }
@@ -247,6 +232,35 @@ impl Publisher {
             self.serve();
         }
     }
+}
+
+/// Ends what a publisher that is gone has left open, and fences it if it is not gone after all: it then opens a new
+/// producer and asks what is published. Blocks.
+///
+/// # Errors
+/// As [`Publisher::connect`].
+pub fn end(settings: &Settings, id: &str) -> Result<(), PublishError> {
+    open(&configuration(settings, id)).map(drop)
+}
+
+fn configuration(settings: &Settings, id: &str) -> ClientConfig {
+    let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
+    settings.client(
+        &[
+            ("queue.buffering.max.messages", "100000"),
+            ("queue.buffering.max.kbytes", "65536"),
+            // While the broker still completes the transaction before, the next one's offsets are refused and
+            // tried again after this; the default of 100 ms made back-to-back transactions last 99 ms, not 14.
+            ("retry.backoff.ms", "10"),
+            ("retry.backoff.max.ms", "200"),
+        ],
+        &[
+            ("transactional.id", id),
+            ("transaction.timeout.ms", &timeout),
+            ("message.timeout.ms", "8000"),
+            ("linger.ms", "0"),
+        ],
+    )
 }
 
 fn open(config: &ClientConfig) -> Result<BaseProducer<Deliveries>, PublishError> {

@@ -15,6 +15,8 @@ pub struct Settings {
     pub group: String,
     /// Silence after which a member of the group loses its lines, milliseconds.
     pub session_timeout_ms: u64,
+    /// Name of this process in the group, the same after a restart; none: a new member each time.
+    pub instance: Option<String>,
     /// Further settings by librdkafka's names; they win over Andon's tuning, not over what correctness needs.
     pub properties: BTreeMap<String, String>,
 }
@@ -28,7 +30,17 @@ impl Settings {
             brokers: brokers.to_owned(),
             group: config.group.clone(),
             session_timeout_ms: config.session_timeout_ms,
+            instance: config.instance.clone(),
             properties: config.properties.clone(),
+        }
+    }
+
+    /// A `transactional.id` for a publisher: that of this process whenever it runs, or of this run alone where it has
+    /// no name.
+    pub fn transactional_id(&self) -> String {
+        match &self.instance {
+            Some(instance) => format!("andon-{}-{instance}", self.group),
+            None => format!("andon-{}-{:016x}", self.group, rand::random::<u64>()),
         }
     }
 

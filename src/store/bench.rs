@@ -165,7 +165,7 @@ async fn by_commit(
         (0..lines).map(|line| (name(line), format!("detections.bench.{}", name(line)))).collect();
     let mut checkpoints = Vec::new();
     for (line, topic) in &names {
-        checkpoints.push(db.take_over(line, topic).await?);
+        checkpoints.push(db.take_over(line, topic, "bench").await?);
     }
     let state = vec![0xa5; STATE];
     let mut done = 0;

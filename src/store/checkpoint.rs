@@ -67,21 +67,24 @@ pub(super) fn read(row: &MySqlRow) -> Result<Checkpoint> {
 impl TenantDb {
     /// Makes the caller the owner of a line: counts up `owner_epoch`, so that whoever owned it before fails at its
     /// next commit, with no clock involved; then answers the line's memory. Makes the line's tables when missing.
+    /// `publisher` is who will publish what the caller commits, for the next owner to know.
     ///
     /// # Errors
     /// [`super::StoreError::Conflict`] when the line's checkpoint is of another topic.
-    pub async fn take_over(&self, line: &str, topic: &str) -> Result<Checkpoint> {
+    pub async fn take_over(&self, line: &str, topic: &str, publisher: &str) -> Result<Checkpoint> {
         let line = self.line(line).await?;
         self.make_ahead(&line).await?;
         let mut transaction = self.pool.begin().await?;
         sqlx::query(
             "INSERT INTO checkpoint (topic, `partition`, line, next_offset, commit_seq, owner_epoch, published_seq,
-                 incarnation, state_version, state, updated_at, told_seq)
-             VALUES (?, 0, ?, -1, 0, 1, 0, 1, 0, '', UTC_TIMESTAMP(3), 0)
-             ON DUPLICATE KEY UPDATE owner_epoch = owner_epoch + 1, updated_at = UTC_TIMESTAMP(3)",
+                 incarnation, state_version, state, updated_at, told_seq, publisher)
+             VALUES (?, 0, ?, -1, 0, 1, 0, 1, 0, '', UTC_TIMESTAMP(3), 0, ?)
+             ON DUPLICATE KEY UPDATE owner_epoch = owner_epoch + 1, updated_at = UTC_TIMESTAMP(3),
+                 publisher = VALUES(publisher)",
         )
         .bind(topic)
         .bind(line.as_str())
+        .bind(publisher)
         .execute(&mut *transaction)
         .await?;
         let row = sqlx::query(
@@ -100,6 +103,14 @@ impl TenantDb {
         let checkpoint = read(&row)?;
         transaction.commit().await?;
         Ok(checkpoint)
+    }
+
+    /// By line, the publisher of its last owner; lines that an older Andon took over are left out.
+    pub async fn publishers(&self) -> Result<Vec<(String, String)>> {
+        let rows = sqlx::query("SELECT line, publisher FROM checkpoint WHERE publisher IS NOT NULL")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// The line's checkpoint as it is, without taking the line over; none before its first owner.

@@ -49,8 +49,13 @@ const GLOBAL: &[Migration] = migrations![
     "global/0006_login_name",
     "global/0007_audit_outcome",
 ];
-const TENANT: &[Migration] =
-    migrations!["tenant/0001_plant", "tenant/0002_pipeline", "tenant/0003_input_kinds", "tenant/0004_chain"];
+const TENANT: &[Migration] = migrations![
+    "tenant/0001_plant",
+    "tenant/0002_pipeline",
+    "tenant/0003_input_kinds",
+    "tenant/0004_chain",
+    "tenant/0005_publisher"
+];
 const LINE: &[Migration] = migrations!["tenant/line/0001_tables"];
 
 /// Brings the global database up to date, making it when it is missing.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Servers, Site, random_name, until};
 
-fn spec(tenant: &str) -> TenantSpec {
+pub(super) fn spec(tenant: &str) -> TenantSpec {
     let text = format!(
         r#"
 [tenant]
@@ -51,17 +51,17 @@ oee_cadence_ms = 200
     TenantSpec::parse(&text).expect("a good file")
 }
 
-struct Bench {
-    _site: Site,
+pub(super) struct Bench {
+    site: Site,
     servers: Servers,
-    tenant: String,
+    pub tenant: String,
     store: Arc<Store>,
-    db: Arc<TenantDb>,
+    pub db: Arc<TenantDb>,
     group: String,
 }
 
 impl Bench {
-    async fn new() -> Bench {
+    pub async fn new() -> Bench {
         let servers = Servers::from_env();
         let site = Site::on(servers.clone());
         let tenant = site.tenant("engine");
@@ -70,20 +70,28 @@ impl Bench {
         store.apply_spec(&spec(&tenant), BEGINNING, "test", false).await.expect("applied");
         let db = store.tenant(&tenant).await.expect("there");
         let group = random_name("group");
-        let bench = Bench { _site: site, servers, tenant, store, db, group };
+        let bench = Bench { site, servers, tenant, store, db, group };
         let admin = Admin::connect(&bench.settings()).expect("kafka is up");
         admin.ensure_line_topics(&bench.tenant, "l1", None).await.expect("made");
         admin.ensure_tenant_topics(&bench.tenant).await.expect("made");
         bench
     }
 
-    fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Settings {
         let config = Config::default();
         Settings { group: self.group.clone(), ..Settings::new(&self.servers.kafka, &config.kafka) }
     }
 
+    /// Environment that points a process here.
+    pub fn env(&self) -> Vec<(&'static str, String)> {
+        let mut env = self.site.env();
+        env.retain(|(name, _)| *name != "ANDON_KAFKA__GROUP");
+        env.push(("ANDON_KAFKA__GROUP", self.group.clone()));
+        env
+    }
+
     /// Runs an engine until the token is cancelled.
-    fn engine(&self) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+    pub fn engine(&self) -> (CancellationToken, tokio::task::JoinHandle<()>) {
         let stop = CancellationToken::new();
         let (settings, store, token) = (self.settings(), self.store.clone(), stop.clone());
         let task = tokio::spawn(async move {
@@ -94,7 +102,7 @@ impl Bench {
         (stop, task)
     }
 
-    fn send(&self, detections: impl IntoIterator<Item = Detection>) {
+    pub fn send(&self, detections: impl IntoIterator<Item = Detection>) {
         let ids = SchemaIds::builtin();
         let mut producer = Producer::connect(&self.settings(), Duration::ZERO).expect("kafka is up");
         for detection in detections {
@@ -106,11 +114,11 @@ impl Bench {
     }
 }
 
-fn now() -> Ms {
+pub(super) fn now() -> Ms {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis() as Ms
 }
 
-fn piece(id: i64, at: Ms) -> Detection {
+pub(super) fn piece(id: i64, at: Ms) -> Detection {
     Detection {
         detection_id: id,
         detected_at: at,
@@ -122,7 +130,7 @@ fn piece(id: i64, at: Ms) -> Detection {
     }
 }
 
-const ALWAYS: Span = Span { from: 0, to: FOREVER };
+pub(super) const ALWAYS: Span = Span { from: 0, to: FOREVER };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn detections_become_rows_and_silence_becomes_a_stop_that_takes_a_reason() {

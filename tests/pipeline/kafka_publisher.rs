@@ -53,7 +53,7 @@ fn records_and_progress_come_back() {
     let downtime = topics::downtime(&world.tenant, "l1");
     let (consumer, _) = member(&world, 2);
     let group = consumer.handle().group_metadata().unwrap();
-    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    let mut publisher = Publisher::connect(&world.settings, &world.settings.transactional_id()).unwrap();
     assert_eq!(consumer.handle().committed(&[first.clone(), second.clone()], PATIENCE).unwrap().len(), 0);
 
     let records = vec![out(&downtime, "l1:5", Some("stop")), out(&downtime, "l1:5", None)];
@@ -81,7 +81,7 @@ fn a_reset_publisher_goes_on() {
     let oee = topics::oee(&world.tenant, "l1");
     let (consumer, _) = member(&world, 1);
     let group = consumer.handle().group_metadata().unwrap();
-    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    let mut publisher = Publisher::connect(&world.settings, &world.settings.transactional_id()).unwrap();
     publisher.publish(&[batch(&topic, 1, 1, vec![out(&oee, "5m", Some("1"))])], &group).unwrap();
     publisher.reset().unwrap();
     publisher.publish(&[batch(&topic, 2, 2, vec![out(&oee, "5m", Some("2"))])], &group).unwrap();
@@ -96,7 +96,7 @@ fn what_can_t_be_delivered_leaves_nothing_visible() {
     let oee = topics::oee(&world.tenant, "l1");
     let (consumer, _) = member(&world, 1);
     let group = consumer.handle().group_metadata().unwrap();
-    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    let mut publisher = Publisher::connect(&world.settings, &world.settings.transactional_id()).unwrap();
     let too_large = OutRecord { payload: Some(vec![0; 2_000_000]), ..out(&oee, "1h", None) };
     let refused = publisher.publish(&[batch(&topic, 1, 1, vec![out(&oee, "5m", Some("1")), too_large])], &group);
     assert!(matches!(refused, Err(PublishError::Abortable { .. })), "{refused:?}");
@@ -123,7 +123,7 @@ fn a_member_that_has_moved_on_is_fenced() {
         by_one.poll(&mut one, Duration::from_millis(20));
         by_two.poll(&mut two, Duration::from_millis(20));
     }
-    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    let mut publisher = Publisher::connect(&world.settings, &world.settings.transactional_id()).unwrap();
     let refused = publisher.publish(&[batch(&topic, 9, 9, vec![out(&downtime, "x", Some("zombie"))])], &old);
     assert!(matches!(refused, Err(PublishError::Fenced(_))), "{refused:?}");
     // With today's membership it goes, on the same publisher.
@@ -140,7 +140,7 @@ fn what_a_killed_publisher_left_open_is_never_seen() {
     let downtime = topics::downtime(&world.tenant, "l1");
     let (consumer, _) = member(&world, 1);
     let group = consumer.handle().group_metadata().unwrap();
-    let mut publisher = Publisher::connect(&world.settings).unwrap();
+    let mut publisher = Publisher::connect(&world.settings, &world.settings.transactional_id()).unwrap();
     publisher.publish(&[batch(&topic, 1, 1, vec![out(&downtime, "a", Some("before"))])], &group).unwrap();
 
     // Killed between its records and its commit: for the broker that is a producer that falls silent.

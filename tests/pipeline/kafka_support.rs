@@ -46,6 +46,7 @@ impl World {
             brokers,
             group: format!("group-{tenant}"),
             session_timeout_ms: 6_000,
+            instance: None,
             properties: BTreeMap::new(),
         };
         let admin = Admin::connect(&settings).unwrap();

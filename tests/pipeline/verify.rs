@@ -51,6 +51,7 @@ pub(super) fn settings(site: &Site) -> Settings {
         brokers: site.servers.kafka.clone(),
         group: site.group.clone(),
         session_timeout_ms: 6_000,
+        instance: None,
         properties: std::collections::BTreeMap::new(),
     }
 }

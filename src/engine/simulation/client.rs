@@ -296,19 +296,19 @@ impl Topics for Producer {
     }
 
     async fn published(&mut self, topics: &[String]) -> Result<HashMap<String, u64>, ConsumerError> {
-        settled(&self.process, topics).await?;
+        settled(&self.process, topics, ANSWER).await?;
         let state = self.process.world.state();
         Ok(topics.iter().map(|topic| (topic.clone(), state.broker.published(topic))).collect())
     }
 }
 
 /// Waits until no transaction would still move the offsets of these topics.
-async fn settled(process: &Process, topics: &[String]) -> Result<(), ConsumerError> {
+async fn settled(process: &Process, topics: &[String], patience: Duration) -> Result<(), ConsumerError> {
     let passing = || ConsumerError::Passing("timed out".to_owned());
     if process.call(Server::Broker).await != Strike::Fine {
         return Err(passing());
     }
-    let deadline = Instant::now() + ANSWER;
+    let deadline = Instant::now() + patience;
     while !process.world.has(Sabotage::AskInDoubt) && process.world.state().broker.in_doubt(topics) {
         if Instant::now() > deadline {
             return Err(passing());
@@ -323,8 +323,8 @@ async fn settled(process: &Process, topics: &[String]) -> Result<(), ConsumerErr
 pub struct Questions(pub Process);
 
 impl Group for Questions {
-    async fn known(&self, topics: &[String]) -> Result<Vec<Known>, ConsumerError> {
-        settled(&self.0, topics).await?;
+    async fn known(&self, topics: &[String], patience: Duration) -> Result<Vec<Known>, ConsumerError> {
+        settled(&self.0, topics, patience).await?;
         let known = {
             let state = self.0.world.state();
             let of = |topic: &String| {
@@ -335,5 +335,17 @@ impl Group for Questions {
         };
         self.0.answer().await;
         Ok(known)
+    }
+
+    async fn end(&self, publisher: &str) -> Result<(), PublishError> {
+        let strike = self.0.call(Server::Broker).await;
+        if matches!(strike, Strike::Refused | Strike::Silent | Strike::Broken) {
+            return Err(unknown("opening a producer"));
+        }
+        let world = &self.0.world;
+        world.state().broker.open_producer(publisher);
+        world.tell(|| format!("{} ends what {publisher} has left open", self.0.name()));
+        self.0.answer().await;
+        if strike == Strike::Fine { Ok(()) } else { Err(unknown("opening a producer")) }
     }
 }

@@ -27,7 +27,7 @@ pub const TENANT: &str = "t";
 /// One line's rows.
 #[derive(Default)]
 pub struct Rows {
-    /// Who took the line over last; no table.
+    /// Who took the line over last, by the name that its producer has too.
     owner: String,
     pub checkpoint: Option<Checkpoint>,
     pub detections: BTreeMap<(Ms, i64), (Detection, bool)>,
@@ -375,6 +375,17 @@ impl ShardStore for Db {
                 take();
                 Err(StoreError::Transient("lost connection to the server".to_owned()))
             }
+        }
+    }
+
+    async fn publishers(&self) -> Result<Vec<(String, String)>, StoreError> {
+        match self.process.call(Server::Database).await {
+            Strike::Fine => {
+                let state = self.process.world.state();
+                let owned = state.tables.lines.iter().filter(|(_, rows)| !rows.owner.is_empty());
+                Ok(owned.map(|(line, rows)| (line.clone(), rows.owner.clone())).collect())
+            }
+            _ => Err(StoreError::Transient("away".to_owned())),
         }
     }
 

@@ -35,6 +35,23 @@ impl ClientRef<'_> {
         NativeError::check(unsafe { sys::rd_kafka_subscribe(self.client.as_ptr(), topics.ptr()) })
     }
 
+    /// Gives everything back and leaves the group, a member with a name of its own too; takes some polls.
+    pub fn unsubscribe(self) -> Result<(), NativeError> {
+        // SAFETY: the client is valid.
+        NativeError::check(unsafe { sys::rd_kafka_unsubscribe(self.client.as_ptr()) })
+    }
+
+    /// Whether the group knows this client as a member, as far as the client knows.
+    pub fn is_member(self) -> bool {
+        // SAFETY: the client is valid; the text is ours and destroyed below.
+        unsafe {
+            let id = sys::rd_kafka_memberid(self.client.as_ptr());
+            let member = !id.is_null() && *id != 0;
+            sys::rd_kafka_mem_free(self.client.as_ptr(), id.cast());
+            member
+        }
+    }
+
     pub fn incremental_assign(self, partitions: &TopicPartitionList) -> Result<(), NativeError> {
         // SAFETY: both are valid; the list is copied, the error is ours.
         unsafe { NativeError::take(sys::rd_kafka_incremental_assign(self.client.as_ptr(), partitions.ptr())) }

@@ -114,5 +114,5 @@ async fn unknown_and_inactive_tenants_are_told_apart(site: Site) {
     plant.store.tenant(&plant.tenant).await.unwrap();
     let tenants = plant.store.tenants().await.unwrap();
     assert_eq!((tenants.len(), tenants[0].company.as_str(), tenants[0].locale.as_str()), (1, "Demo Foods", "es"));
-    assert!(matches!(plant.db.take_over("l1`; --", "t").await, Err(StoreError::Name(_))));
+    assert!(matches!(plant.db.take_over("l1`; --", "t", "test").await, Err(StoreError::Name(_))));
 }

@@ -123,7 +123,7 @@ impl Plant {
 
     pub async fn take_over(&self, line: &str) -> Owner {
         let topic = self.topic(line);
-        let checkpoint = self.db.take_over(line, &topic).await.unwrap();
+        let checkpoint = self.db.take_over(line, &topic, "test").await.unwrap();
         Owner { line: line.to_owned(), topic, checkpoint }
     }
 
