@@ -3,6 +3,10 @@
 pub mod browser;
 pub mod core;
 pub mod load;
+pub mod member;
 pub mod pipeline;
+pub mod recovery;
 pub mod replay;
 pub mod site;
+pub mod traffic;
+pub mod watch;

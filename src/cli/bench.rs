@@ -1,6 +1,6 @@
 //! `andon bench NAME`: the performance figures of ARCHITECTURE.md, on the configured servers.
 
-use andon::bench::{browser, core, pipeline};
+use andon::bench::{browser, core, pipeline, recovery};
 use andon::store;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -48,6 +48,20 @@ pub enum Command {
         #[command(flatten)]
         format: FormatArg,
     },
+    /// How long nothing new is published after `kill -9`: started again at once, and taken over by another member.
+    Recovery {
+        /// Kills of each kind.
+        #[arg(long, default_value_t = 10)]
+        kills: usize,
+        /// Only lines without a past; otherwise also lines with a day of it.
+        #[arg(long)]
+        small: bool,
+        /// Where the logs of the processes go.
+        #[arg(long, default_value = "target/bench-recovery")]
+        logs: std::path::PathBuf,
+        #[command(flatten)]
+        format: FormatArg,
+    },
     /// Rows per second through the commit, beside LOAD DATA of the same rows into the same server.
     Persistence {
         #[arg(long, default_value_t = 1_000_000)]
@@ -72,6 +86,10 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         Command::Browser { rate, seconds, format } => {
             let figure = browser::run(&context.config, rate, seconds).await.context(failed)?;
             (serde_json::to_value([figure])?, format)
+        }
+        Command::Recovery { kills, small, logs, format } => {
+            let figures = recovery::run(&context.config, kills, !small, &logs).await.context(failed)?;
+            (serde_json::to_value(figures)?, format)
         }
         Command::Persistence { rows, format } => {
             let url = context.config.database_url().context("failed to find the database")?.expose();
