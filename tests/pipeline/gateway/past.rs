@@ -1,0 +1,74 @@
+//! Reads of the past.
+
+use andon::domain::production::detection::Detection;
+use andon::domain::time::{parse_rfc3339, rfc3339};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use super::{Bench, answer_of, now, piece};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_of_the_past_add_up_to_what_is_stored() {
+    let bench = Bench::new().await;
+    let (client, token) = bench.sign_in("viewer").await;
+    let mut live = bench.socket(&token).await;
+    live.subscribe(1, "feed_state", None).await;
+    // Ten minutes of pieces of two products, with a stop after each forty.
+    let start = now() - 700_000;
+    let at = |n: i64| start + n * 1_117 + (n / 40) * 20_000;
+    let all: Vec<Detection> =
+        (0..300).map(|n| Detection { product_id: 1 + (n % 3 == 0) as i32, ..piece(n, at(n)) }).collect();
+    bench.send("l1", all.clone());
+    live.until(1, "the last piece", |item| {
+        parse_rfc3339(item["as_of"].as_str().expect("a time")).expect("a time") >= at(299)
+    })
+    .await;
+    let get = async |path: String| {
+        let (status, body) = answer_of(client.get(bench.url(&path)).send().await.expect("answered")).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    };
+    for (from, to) in [(start, at(299) + 1), (at(10) + 1, at(250)), (at(41), at(42) + 7), (at(39) + 5, at(40) - 5)] {
+        let period = format!("line=l1&from={}&to={}", rfc3339(from), rfc3339(to));
+        let inside: Vec<&Detection> = all.iter().filter(|d| (from..to).contains(&d.detected_at)).collect();
+
+        let mut seen: Vec<i64> = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = get(format!("/data/detections?{period}&limit=7{cursor}")).await;
+            seen.extend(page["items"].as_array().expect("items").iter().filter_map(|i| i["detection_id"].as_i64()));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, inside.iter().map(|d| d.detection_id).collect::<Vec<_>>());
+        let only = get(format!("/data/detections?{period}&product=2&limit=1000")).await;
+        let of_two = inside.iter().filter(|d| d.product_id == 2).count();
+        assert_eq!(only["items"].as_array().map(Vec::len), Some(of_two));
+
+        let by_product = get(format!("/data/production/by-product?{period}&product=2")).await;
+        let output: i64 =
+            by_product["items"].as_array().expect("items").iter().filter_map(|i| i["output"].as_i64()).sum();
+        assert_eq!(output, of_two as i64);
+        let by_area = get(format!("/data/production/by-area?{period}")).await;
+        assert_eq!(by_area["items"][0]["quantity"], json!(inside.len()));
+        let summary = get(format!("/data/production/summary?{period}")).await;
+        assert_eq!(summary["total"]["pieces"]["total"], json!(inside.len()));
+        assert_eq!(summary["total"]["without_weight"], json!(inside.len()));
+
+        let figures = get(format!("/metrics/oee?{period}")).await;
+        let figure = &figures["figures"][0];
+        for metric in ["availability", "performance", "quality"] {
+            let parts = get(format!("/metrics/{metric}?{period}")).await;
+            assert_eq!(parts["items"][0]["value"], figure[metric], "{metric}");
+        }
+        let stops = get(format!("/downtime/summary?{period}")).await;
+        assert_eq!(stops["unplanned"]["duration_ms"], figure["buckets_ms"]["stopped"], "{stops}");
+        assert_eq!(stops["total"], stops["unplanned"]);
+        let two = get(format!("/metrics/comparison?{period}")).await;
+        assert_eq!(two["current"]["figures"][0]["pieces"], figure["pieces"]);
+        assert_eq!(two["against"]["figures"][0]["to"], figure["from"]);
+    }
+    bench.end().await;
+}
