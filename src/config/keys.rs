@@ -66,6 +66,7 @@ pub const KEYS: &[Key] = &[
     key("engine.command_poll_ms", Kind::Number, "how often reasons, splits and repairs are looked for"),
     key("gateway.origins", Kind::List, "origins of browsers that may connect beside the gateway's own"),
     key("gateway.session_idle_minutes", Kind::Number, "a login ends after this long without a request"),
+    key("gateway.requests_per_minute", Kind::Number, "requests that a user or an API key may make in a minute"),
     key("gateway.secure_cookies", Kind::Flag, "cookies over HTTPS only; off for plain HTTP on a local machine"),
 ];
 

@@ -87,6 +87,7 @@ impl Config {
         range("engine.batch_max_rows", self.engine.batch_max_rows as u64, 1, 10_000_000)?;
         range("engine.buffered_max", self.engine.buffered_max as u64, self.engine.batch_max_rows as u64, 100_000_000)?;
         range("engine.command_poll_ms", self.engine.command_poll_ms, 10, 60_000)?;
+        range("gateway.requests_per_minute", u64::from(self.gateway.requests_per_minute), 1, 1_000_000)?;
         range("gateway.session_idle_minutes", u64::from(self.gateway.session_idle_minutes), 1, 525_600)?;
         if let Some(url) = &self.database.url
             && !url.expose().starts_with("mysql://")

@@ -112,6 +112,8 @@ pub struct GatewayConfig {
     pub origins: Vec<String>,
     /// A login ends after this long without a request, minutes.
     pub session_idle_minutes: u32,
+    /// Requests of a user or an API key, per minute and gateway; live connections are counted apart.
+    pub requests_per_minute: u32,
     /// Cookies over HTTPS only. Off for plain HTTP on a machine of one's own.
     pub secure_cookies: bool,
 }
@@ -235,7 +237,7 @@ impl Default for EngineConfig {
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { origins: Vec::new(), session_idle_minutes: 30, secure_cookies: true }
+        Self { origins: Vec::new(), session_idle_minutes: 30, requests_per_minute: 100, secure_cookies: true }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | [`account`] | users, sessions, tickets, limits |
 //! | [`directory`] | tenants and lines, cached |
 //! | [`feed`] | what keeps the two memories up to date |
+//! | [`questions`] | who asked for which data, written down |
 //!
 //! A gateway has nothing that another could not have as well: any number run side by side.
 
@@ -20,6 +21,7 @@ pub mod http;
 pub mod hub;
 pub mod live;
 pub mod problem;
+pub mod questions;
 pub mod rights;
 
 use std::net::SocketAddr;
@@ -38,6 +40,7 @@ use self::directory::Directory;
 use self::hub::Hub;
 use self::live::Connections;
 use self::live::ticket::Tickets;
+use self::questions::Questions;
 use self::rights::Identity;
 use crate::config::Config;
 use crate::kafka::schemas::SchemaIds;
@@ -46,6 +49,9 @@ use crate::watch::health::Health;
 
 /// Logins of a user, and failed ones from an address, per minute.
 const LOGINS_PER_MINUTE: u32 = 20;
+/// Live connections that a user opens per minute: all of theirs, many times.
+const OPENED_PER_MINUTE: u32 = 600;
+const MINUTE: Duration = Duration::from_secs(60);
 /// How long open requests have to end.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long live connections have then.
@@ -67,6 +73,11 @@ pub struct App {
     pub accounts: Accounts,
     pub tickets: Tickets,
     pub logins: Limit<String>,
+    /// Requests, by user.
+    pub requests: Limit<i32>,
+    /// Live connections opened, by user.
+    pub opened: Limit<i32>,
+    pub questions: Questions,
     pub connections: Arc<Connections>,
     pub health: Health,
     /// What schema ids in records mean.
@@ -90,7 +101,10 @@ impl App {
             directory: Directory::default(),
             accounts: Accounts::new(Duration::from_secs(60 * u64::from(config.gateway.session_idle_minutes))),
             tickets: Tickets::default(),
-            logins: Limit::new(LOGINS_PER_MINUTE, Duration::from_secs(60)),
+            logins: Limit::new(LOGINS_PER_MINUTE, MINUTE),
+            requests: Limit::new(config.gateway.requests_per_minute, MINUTE),
+            opened: Limit::new(OPENED_PER_MINUTE, MINUTE),
+            questions: Questions::new(),
             connections: Arc::default(),
             health,
             ids,
@@ -175,10 +189,13 @@ pub async fn run(
     let app = Arc::new(App::new(&config, ids, health, shutdown.clone()));
     let database = tokio::spawn(feed::follow_database(app.clone(), config.clone()));
     let topics = tokio::spawn(feed::follow_topics(app.clone(), config));
+    let unheard = CancellationToken::new();
+    let questions = tokio::spawn(questions::write_down(app.clone(), unheard.clone()));
     let served = serve(listener, app.clone()).await;
-    // Without a server there is nobody to keep up to date for.
+    // Without a server there is nobody to keep up to date for, and nobody asks any more.
     shutdown.cancel();
-    let _ = tokio::join!(database, topics);
+    unheard.cancel();
+    let _ = tokio::join!(database, topics, questions);
     served
 }
 

@@ -1,8 +1,8 @@
 //! Who changed or asked what: rows that are only ever added.
 
 use serde_json::Value;
-use sqlx::mysql::MySqlRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::mysql::{MySql, MySqlRow};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row};
 
 use super::Store;
 use super::error::Result;
@@ -51,17 +51,21 @@ pub struct AuditFilter<'a> {
 }
 
 /// A question to a tenant's data, for `user_query`.
-#[derive(Clone, Debug)]
-pub struct QueryEntry<'a> {
-    pub tenant_id: Option<i32>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryEntry {
+    /// Name of the tenant that was asked about.
+    pub tenant: Option<String>,
+    /// None: an API key's.
     pub user_id: Option<i32>,
     /// Path and parameters.
-    pub request: &'a str,
-    pub line: Option<&'a str>,
+    pub request: String,
+    /// As it was asked for, commas between several.
+    pub line: Option<String>,
     pub span: Option<Span>,
     /// `minute`, `15min`, `hour`, `day`, `week` or `month`.
-    pub interval: Option<&'a str>,
+    pub interval: Option<String>,
     pub duration_ms: i32,
+    pub at: Ms,
 }
 
 // === impl Store ===
@@ -118,23 +122,29 @@ impl Store {
         rows.iter().map(event).collect()
     }
 
-    /// Notes a question to a tenant's data.
-    pub async fn record_query(&self, entry: &QueryEntry<'_>) -> Result<()> {
-        sqlx::query(
+    /// Notes questions to tenants' data.
+    pub async fn record_queries(&self, entries: &[QueryEntry]) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut insert = QueryBuilder::<MySql>::new(
             "INSERT INTO user_query (tenant_id, user_id, sql_query, line, start_date, end_date, interval_type,
-                 duration_ms, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, UTC_TIMESTAMP(3))",
-        )
-        .bind(entry.tenant_id)
-        .bind(entry.user_id)
-        .bind(entry.request)
-        .bind(entry.line)
-        .bind(entry.span.map(|span| stamp(span.from)))
-        .bind(entry.span.map(|span| stamp(span.to)))
-        .bind(entry.interval)
-        .bind(entry.duration_ms)
-        .execute(&self.pool)
-        .await?;
+                 duration_ms, created_at) ",
+        );
+        insert.push_values(entries, |mut row, entry| {
+            row.push("(SELECT tenant_id FROM tenant WHERE name = ")
+                .push_bind_unseparated(&entry.tenant)
+                .push_unseparated(")")
+                .push_bind(entry.user_id)
+                .push_bind(&entry.request)
+                .push_bind(&entry.line)
+                .push_bind(entry.span.map(|span| stamp(span.from)))
+                .push_bind(entry.span.map(|span| stamp(span.to)))
+                .push_bind(&entry.interval)
+                .push_bind(entry.duration_ms)
+                .push_bind(stamp(entry.at));
+        });
+        insert.build().execute(&self.pool).await?;
         Ok(())
     }
 }

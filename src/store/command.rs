@@ -167,6 +167,15 @@ impl TenantDb {
         rows.iter().map(command).collect()
     }
 
+    /// The line of a command, and what became of it once it is applied or refused; none when there is none of that id.
+    pub async fn command(&self, id: i64) -> Result<Option<(String, Option<CommandOutcome>)>> {
+        let row: Option<(String, Option<String>)> = sqlx::query_as("SELECT line, outcome FROM command WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.map(|(line, json)| Ok((line, json.map(|json| read(&json)).transpose()?))).transpose()
+    }
+
     /// What became of a command; none while it waits, or when there is none of that id.
     pub async fn outcome(&self, id: i64) -> Result<Option<CommandOutcome>> {
         let json: Option<Option<String>> =

@@ -46,6 +46,7 @@ pub const PUBLISH_TO_SOCKET_SECONDS: &str = "andon_publish_to_socket_seconds";
 pub const HTTP_REQUESTS: &str = "andon_http_requests_total";
 pub const HTTP_SECONDS: &str = "andon_http_request_seconds";
 pub const LOGINS: &str = "andon_logins_total";
+pub const QUESTIONS_LOST: &str = "andon_questions_lost_total";
 pub const DATABASE_CONNECTIONS: &str = "andon_database_connections";
 
 /// How a metric behaves.
@@ -163,6 +164,12 @@ pub const ALL: &[Metric] = &[
     metric(HTTP_REQUESTS, Kind::Counter, &["route", "status"], "Requests answered, by route pattern and status."),
     metric(HTTP_SECONDS, Kind::Histogram, &["route"], "Answering a request."),
     metric(LOGINS, Kind::Counter, &["outcome=done|refused|limited"], "Attempts to log in."),
+    metric(
+        QUESTIONS_LOST,
+        Kind::Counter,
+        &[],
+        "Questions to tenants' data that were answered but not written to user_query.",
+    ),
     metric(DATABASE_CONNECTIONS, Kind::Gauge, &["state=idle|used"], "Connections of this process to its databases."),
 ];
 

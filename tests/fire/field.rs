@@ -90,6 +90,8 @@ impl Field {
                 ("ANDON_KAFKA__GROUP", "fire".to_owned()),
                 ("ANDON_KAFKA__SESSION_TIMEOUT_MS", plan.session_timeout.as_millis().to_string()),
                 ("ANDON_SCHEMA_REGISTRY_URL", registry.clone()),
+                // The operator looks several times a second whether a command is applied.
+                ("ANDON_GATEWAY__REQUESTS_PER_MINUTE", "1000000".to_owned()),
                 ("ANDON_LOG", "info".to_owned()),
                 ("NO_COLOR", "1".to_owned()),
             ]

@@ -226,7 +226,12 @@ fn accepted(asked: &Asked, command: i64) -> Response {
 pub async fn command(State(app): State<Arc<App>>, Path(id): Path<i64>, asked: Asked) -> Result<Json<Value>, Problem> {
     asked.query.only(&[])?;
     let database = needs_database(&app, &asked.tenant)?;
-    let status = match database.outcome(id).await.map_err(Problem::database)? {
+    let unknown = || Problem::not_found(format!("there is no command {id}"));
+    let (line, outcome) = database.command(id).await.map_err(Problem::database)?.ok_or_else(unknown)?;
+    if !asked.identity.may_see_line(&line) {
+        return Err(unknown());
+    }
+    let status = match outcome {
         Some(CommandOutcome::Applied { .. }) => json!({"command": id, "status": "applied"}),
         Some(CommandOutcome::Refused { reason }) => json!({"command": id, "status": "refused", "reason": reason}),
         None => json!({"command": id, "status": "waiting"}),

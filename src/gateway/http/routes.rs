@@ -21,6 +21,7 @@ use super::{
 };
 use crate::gateway::App;
 use crate::gateway::problem::Problem;
+use crate::gateway::questions::Question;
 use crate::gateway::rights::{Identity, Right};
 
 /// What a path asks of its caller.
@@ -142,14 +143,20 @@ impl Route {
 /// Lets in who may, with their identity, or answers why not.
 async fn admit(State((app, access)): State<(Arc<App>, Access)>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    let mut question = None;
     match caller(&app, access, &parts).await {
         Ok(None) => {}
         Ok(Some(identity)) => {
+            question = Question::of(&identity, &parts.uri);
             parts.extensions.insert(identity);
         }
         Err(problem) => return problem.into_response(),
     }
-    next.run(Request::from_parts(parts, body)).await
+    let response = next.run(Request::from_parts(parts, body)).await;
+    if let Some(question) = question.filter(|_| response.status().is_success()) {
+        app.questions.note(question);
+    }
+    response
 }
 
 async fn caller(app: &App, access: Access, parts: &Parts) -> Result<Option<Identity>, Problem> {
@@ -158,6 +165,9 @@ async fn caller(app: &App, access: Access, parts: &Parts) -> Result<Option<Ident
         Live(_) => visitor(app, parts).await?,
         Known | Needs(_) => known(app, parts).await?,
     };
+    let limit = if matches!(access, Live(_)) { &app.opened } else { &app.requests };
+    let too_many = |wait| Problem::too_many("too many requests: wait a little, or watch live instead", wait);
+    limit.take(identity.user_id).map_err(too_many)?;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     identity.address = peer.map(|ConnectInfo(address)| address.ip());
     if let Needs(right) | Live(right) = access

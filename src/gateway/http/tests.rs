@@ -24,6 +24,9 @@ use crate::store::account::User;
 use crate::store::users::KeyRow;
 use crate::watch::health::Health;
 
+/// Requests that a user of the bench may make: more than any test but one does.
+const REQUESTS: u32 = 5_000;
+
 pub(super) struct Bench {
     pub(super) app: Arc<App>,
     pub(super) router: Router,
@@ -32,7 +35,9 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new() -> Bench {
         let ids = Arc::new(SchemaIds::builtin());
-        let app = Arc::new(App::new(&Config::default(), ids, Health::new(), CancellationToken::new()));
+        let mut config = Config::default();
+        config.gateway.requests_per_minute = REQUESTS;
+        let app = Arc::new(App::new(&config, ids, Health::new(), CancellationToken::new()));
         app.directory.put(tenant());
         let mut other = tenant();
         other.name = "other".into();
@@ -284,6 +289,31 @@ async fn logins_run_out() {
     let wait: u64 = response.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
     assert!((1..=3).contains(&wait), "{wait}");
     assert_eq!(login(&body.replace("Ana", "Eva")).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn requests_of_a_user_run_out_and_live_connections_do_not() {
+    let bench = Bench::new();
+    let token = bench.token("VIEWER", Some("demo"), None);
+    let (lines, bearer) = ("/api/v1/production/lines", format!("Bearer {token}"));
+    let one = async || bench.send("GET", lines, &[("authorization", &bearer)], "").await;
+    for n in 0..REQUESTS {
+        assert_eq!(one().await.status(), StatusCode::OK, "{n}");
+    }
+    // The minute has given some back while they were made.
+    let mut response = one().await;
+    for _ in 0..REQUESTS {
+        if response.status() != StatusCode::OK {
+            break;
+        }
+        response = one().await;
+    }
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    // A key of the same tenant has its own count, and a connection is none of them.
+    assert_eq!(bench.get(lines, &bench.key(r#"{"scopes": ["look"]}"#)).await.0, StatusCode::OK);
+    let events = bench.send("GET", "/api/v1/live/events?widget=feed_state", &[("authorization", &bearer)], "").await;
+    assert_eq!(events.status(), StatusCode::OK);
 }
 
 #[tokio::test]

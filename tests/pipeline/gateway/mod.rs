@@ -19,6 +19,7 @@ use andon::kafka::schemas::SchemaIds;
 use andon::kafka::topics::{self, Admin};
 use andon::kafka::{Settings, codec};
 use andon::store::account::NewUser;
+use andon::store::users::UserChange;
 use andon::store::{Store, TenantDb};
 use andon::watch::health::Health;
 use futures_util::{SinkExt, StreamExt};
@@ -94,6 +95,8 @@ impl Bench {
         }
         let db = store.tenant(&tenant).await.expect("there");
         let mut config = Config { listen: free_address().parse().expect("an address"), ..Config::default() };
+        // Waiting is asking, many times a second.
+        config.gateway.requests_per_minute = 1_000_000;
         config.kafka.brokers = Some(site.servers.kafka.clone());
         config.kafka.group.clone_from(&site.group);
         config.database.url = Some(SecretUrl::new(site.global_url()));
@@ -118,6 +121,21 @@ impl Bench {
         })
         .await;
         Bench { site, tenant, db, config, stop, tasks }
+    }
+
+    /// Leaves a user these lines and no others.
+    async fn narrow(&self, store: &Store, username: &str, lines: &[&str]) {
+        let user = store.user(username).await.expect("read").expect("there");
+        let permissions = json!({"lines": lines}).to_string();
+        let change = UserChange {
+            email: None,
+            role: &user.role,
+            permissions: Some(&permissions),
+            locale: None,
+            is_active: true,
+            password: None,
+        };
+        store.change_user(user.id, 1, &change, now()).await.expect("changed");
     }
 
     fn url(&self, path: &str) -> String {

@@ -173,21 +173,26 @@ async fn what_happened_is_noted(site: Site) {
         AuditEntry { username: Some("ana"), action: "denied", details: Some(&details), ..AuditEntry::default() };
     plant.store.audit(&entry).await.unwrap();
     let query = QueryEntry {
-        tenant_id: Some(1),
+        tenant: Some(plant.tenant.clone()),
         user_id: None,
-        request: "/api/v1/metrics/oee?line=l1",
-        line: Some("l1"),
+        request: "/api/v1/metrics/oee?line=l1".to_owned(),
+        line: Some("l1".to_owned()),
         span: Some(Span::new(NEW_YEAR, NEW_YEAR + HOUR)),
-        interval: Some("hour"),
+        interval: Some("hour".to_owned()),
         duration_ms: 12,
+        at: NEW_YEAR + 2 * HOUR,
     };
-    plant.store.record_query(&query).await.unwrap();
+    plant.store.record_queries(&[query.clone(), query]).await.unwrap();
     use sqlx::Connection;
     let mut global = sqlx::MySqlConnection::connect(&plant.site.global_url()).await.unwrap();
     let stored: String =
         sqlx::query_scalar("SELECT CAST(details AS CHAR) FROM audit_log").fetch_one(&mut global).await.unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&stored).unwrap(), details);
-    let ends: String =
-        sqlx::query_scalar("SELECT CAST(end_date AS CHAR) FROM user_query").fetch_one(&mut global).await.unwrap();
-    assert_eq!(ends, "2026-01-01 01:00:00.000");
+    let asked: Vec<(Option<i32>, String)> =
+        sqlx::query_as("SELECT tenant_id, CAST(CONCAT_WS(' ', end_date, created_at) AS CHAR) FROM user_query")
+            .fetch_all(&mut global)
+            .await
+            .unwrap();
+    let expected = (Some(1), "2026-01-01 01:00:00.000 2026-01-01 02:00:00.000".to_owned());
+    assert_eq!(asked, [expected.clone(), expected]);
 }
