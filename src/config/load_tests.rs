@@ -44,6 +44,7 @@ fn the_table_of_keys_is_the_structs() {
     let mut config =
         Config { schema_registry_url: Some(super::super::SecretUrl::new("http://r")), ..Config::default() };
     config.kafka.brokers = Some("b:1".to_owned());
+    config.kafka.instance = Some("one".to_owned());
     config.database.url = Some(super::super::SecretUrl::new("mysql://d"));
     let mut paths = Vec::new();
     for (name, value) in Table::try_from(&config).unwrap() {
