@@ -57,6 +57,17 @@ pub struct Sealed {
     pub parcel: Parcel,
 }
 
+/// How far [`Lane::take`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    All,
+    /// To the record of this index, whose area or camera the line does not know: the caller reads the configuration anew
+    /// and comes back.
+    Unknown(usize),
+    /// To before the record of this index: what was taken has to be committed first.
+    Full(usize),
+}
+
 /// See the module.
 pub struct Lane {
     tenant: Arc<str>,
@@ -103,14 +114,14 @@ impl Lane {
         }
     }
 
-    /// Takes records from index `from` on. Stops before a record whose area or camera the line does not know and
-    /// returns its index, if `may_refresh`: the caller reads the configuration anew and comes back.
-    pub fn take(&mut self, chunk: &Chunk, from: usize, ids: &SchemaIds, may_refresh: bool) -> Option<usize> {
+    /// Takes records from index `from` on. Stops at a record whose area or camera the line does not know only if
+    /// `may_refresh`.
+    pub fn take(&mut self, chunk: &Chunk, from: usize, ids: &SchemaIds, may_refresh: bool) -> Taken {
         self.dirty = true;
         self.last_timer_seq = None;
         let mut applied = 0u64;
         let mut duplicates = 0u64;
-        let mut refresh_at = None;
+        let mut taken = Taken::All;
         for (index, raw) in chunk.records().enumerate().skip(from) {
             if raw.offset < self.progress.next_offset {
                 continue;
@@ -140,16 +151,20 @@ impl Lane {
                     self.late.push(LateRecord { record, raw });
                 }
                 Outcome::Refused(Refusal::UnknownArea | Refusal::UnknownCamera) if may_refresh => {
-                    refresh_at = Some(index);
+                    taken = Taken::Unknown(index);
                     break;
                 }
                 Outcome::Refused(refusal) => self.refuse(&raw, refusal),
             }
             self.progress.next_offset = raw.offset + 1;
+            if self.line.is_full() {
+                taken = Taken::Full(index + 1);
+                break;
+            }
         }
         metrics::detections(&self.tenant, "applied", applied);
         metrics::detections(&self.tenant, "duplicate", duplicates);
-        refresh_at
+        taken
     }
 
     fn refuse(&mut self, raw: &RawRecord<'_>, refusal: Refusal) {

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use crate::domain::time::Ms;
 use crate::engine::clock::Clock;
 use crate::engine::inbox::Chunk;
-use crate::engine::lane::{Lane, Sealed};
+use crate::engine::lane::{Lane, Sealed, Taken};
 use crate::engine::ownership::Grant;
 use crate::engine::ports::{Command, CommandOutcome, LinePart, ShardStore, StoreError};
 use crate::engine::publish::{Outlet, Publication};
@@ -257,29 +257,45 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         let waiting = std::mem::take(&mut self.waiting);
         let rows = std::mem::take(&mut self.waiting_rows);
         for (line, chunk) in &waiting {
-            self.apply(line, chunk).await;
+            self.apply(line, chunk, stop).await;
         }
         drop(waiting);
         self.buffered.fetch_sub(rows, Ordering::Relaxed);
-        if !self.resolve_late(stop).await {
-            // Stopping with a question open: nothing of the batch is committed, and it will be read again.
-            self.let_go();
-            return;
-        }
-        self.commit_dirty(&BTreeMap::new(), stop).await;
+        self.commit_applied(stop).await;
         metrics::commit(&self.tenant, rows, self.clock.instant().duration_since(started));
     }
 
-    async fn apply(&mut self, line: &str, chunk: &Chunk) {
+    async fn apply(&mut self, line: &str, chunk: &Chunk, stop: &CancellationToken) {
         let mut from = 0;
         let mut may_refresh = true;
         loop {
             let Some(lane) = self.lanes.get_mut(line) else { return };
-            let Some(at) = lane.take(chunk, from, &self.ids, may_refresh) else { return };
-            // An area that the line does not know: perhaps its file was applied a moment ago.
-            self.refresh().await;
-            from = at;
-            may_refresh = false;
+            match lane.take(chunk, from, &self.ids, may_refresh) {
+                Taken::All => return,
+                // Perhaps the line's file was applied a moment ago.
+                Taken::Unknown(at) => {
+                    self.refresh().await;
+                    (from, may_refresh) = (at, false);
+                }
+                // A sparse recording can hold years: meanwhile the line may have gone.
+                Taken::Full(_) if !lane.grant.holds() => {
+                    self.drop_lane(line);
+                    return;
+                }
+                Taken::Full(at) => {
+                    self.commit_applied(stop).await;
+                    from = at;
+                }
+            }
+        }
+    }
+
+    async fn commit_applied(&mut self, stop: &CancellationToken) {
+        if self.resolve_late(stop).await {
+            self.commit_dirty(&BTreeMap::new(), stop).await;
+        } else {
+            // Stopping with a question open: nothing of the batch is committed, and it will be read again.
+            self.let_go();
         }
     }
 

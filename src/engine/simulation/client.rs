@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::broker::end_transaction;
 use super::sabotage::Sabotage;
-use super::world::{Process, Server, Strike};
+use super::world::{Process, Server, Shared, Strike};
 use crate::engine::assign::{Group, Known};
 use crate::engine::listen::Reader;
 use crate::engine::ownership::Ownership;
@@ -250,6 +250,12 @@ impl Producer {
     async fn end(&mut self, key: u64) -> Result<(), PublishError> {
         let strike = self.process.call(Server::Broker).await;
         let (world, who) = (self.process.world.clone(), self.process.name().to_owned());
+        let doubt = world.state().doubt();
+        if let Some(after) = doubt {
+            self.process.kill();
+            end_later(world, who, key, after);
+            return Err(unknown("the commit"));
+        }
         match strike {
             Strike::Fine => {
                 let done = end_transaction(&world, &who, key);
@@ -266,14 +272,18 @@ impl Producer {
                 Err(unknown("the commit"))
             }
             Strike::Later(after) => {
-                tokio::spawn(async move {
-                    sleep(after).await;
-                    end_transaction(&world, &format!("{who} (long ago)"), key);
-                });
+                end_later(world, who, key, after);
                 Err(unknown("the commit"))
             }
         }
     }
+}
+
+fn end_later(world: Shared, who: String, key: u64, after: Duration) {
+    tokio::spawn(async move {
+        sleep(after).await;
+        end_transaction(&world, &format!("{who} (long ago)"), key);
+    });
 }
 
 impl Topics for Producer {

@@ -1,18 +1,20 @@
 //! What must hold at the end: log, tables, topics and the plain recomputation tell the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::broker::{dirty_reads, place};
 use super::database::{Rows, TENANT};
 use super::world::{Shared, State};
+use crate::domain::calendar::ShiftId;
 use crate::domain::production::batch::{self, BatchInput, Ledger};
-use crate::domain::production::changes::MinuteRow;
+use crate::domain::production::changes::{MinuteRow, ShiftRecord};
 use crate::domain::production::detection::{Health, Record};
-use crate::domain::production::figure::Window;
+use crate::domain::production::figure::{Figure, FigureState, Window};
 use crate::domain::production::input::LineInput;
 use crate::domain::production::line::same_content;
 use crate::domain::production::stop::{Stop, StopStatus};
-use crate::domain::time::Ms;
+use crate::domain::time::{HOUR_MS, Ms};
 use crate::engine::ports::{Checkpoint, CommandOutcome};
 use crate::kafka::codec::{self, FigureRecord};
 use crate::kafka::publisher::OutRecord;
@@ -94,6 +96,7 @@ pub fn judge(world: &Shared, ids: &SchemaIds) {
             if ledger.first.is_some() {
                 judge.stops(line, rows, &ledger, &mut wrong);
                 judge.figures(line, rows, &ledger, &mut wrong);
+                judge.shifts(line, rows, &ledger, &mut wrong);
             }
         }
         judge.commands(&mut wrong);
@@ -300,6 +303,61 @@ impl Judge<'_> {
                 wrong.push(format!("{line}: {window:?} is told as {told:?} and recomputed as {computed:?}"));
             }
         }
+    }
+
+    /// Records of shifts: each closed shift has one, numbered and chained without a gap, told, and last as recomputed.
+    fn shifts(&self, line: &str, rows: &Rows, ledger: &Ledger, wrong: &mut Vec<String>) {
+        let told: Vec<Figure> = self
+            .read(&topics::oee(TENANT, line))
+            .into_iter()
+            .filter_map(|record| codec::decode_figure(record.payload.as_ref()?, self.ids).ok())
+            .map(|record| record.figure)
+            .collect();
+        let mut hash = "";
+        let mut latest: BTreeMap<(String, String), &ShiftRecord> = BTreeMap::new();
+        for record in &rows.records {
+            if record.previous_hash != hash {
+                wrong.push(format!("{line}: {record:?} does not follow the record before it"));
+            }
+            hash = &record.hash;
+            if !told.contains(&record.figure) {
+                wrong.push(format!("{line}: the figure of {record:?} is on no topic"));
+            }
+            let before = latest.insert((record.shift.clone(), record.business_date.clone()), record);
+            if record.revision != before.map_or(0, |before| before.revision) + 1 {
+                wrong.push(format!("{line}: {record:?} comes after {before:?}"));
+            }
+        }
+        for (shift, date, figure) in self.closed_shifts(line, ledger) {
+            let stored = latest.get(&(shift.clone(), date.clone())).map(|record| &record.figure);
+            let computed =
+                stored.map(|stored| Figure { as_of: stored.as_of, revision: stored.revision, ..figure.clone() });
+            if stored != computed.as_ref() || stored.is_none() {
+                wrong.push(format!(
+                    "{line}: shift {shift} of {date} is stored as {stored:?} and recomputed as {figure:?}"
+                ));
+            }
+        }
+    }
+
+    /// Name, date and figure of the shifts that ended after the first detection and before the watermark.
+    fn closed_shifts(&self, line: &str, ledger: &Ledger) -> Vec<(String, String, Figure)> {
+        let (Some(first), Some(clock)) = (ledger.first, ledger.clock) else { return Vec::new() };
+        let configs = self.state.tables.configs.get(line).map_or(&[][..], Vec::as_slice);
+        let names: BTreeSet<Arc<str>> =
+            configs.iter().flat_map(|config| &config.calendar.rules().shifts).map(|shift| shift.name.clone()).collect();
+        let day =
+            |at: Ms| jiff::Timestamp::from_millisecond(at).map(|stamp| stamp.to_zoned(jiff::tz::TimeZone::UTC).date());
+        let (Ok(from), Ok(to)) = (day(first - 24 * HOUR_MS), day(clock)) else { return Vec::new() };
+        let mut out = Vec::new();
+        for name in names {
+            for date in from.series(jiff::Span::new().days(1)).take_while(|date| *date <= to) {
+                let figure = ledger.shift_figure(&ShiftId { name: name.clone(), date });
+                let closed = figure.filter(|figure| figure.state == FigureState::Final && figure.to > first);
+                out.extend(closed.map(|figure| (name.to_string(), date.to_string(), figure)));
+            }
+        }
+        out
     }
 
     /// Every command has one outcome, and did what it says once.

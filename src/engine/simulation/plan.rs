@@ -8,12 +8,16 @@ use super::world::BEGINNING;
 use crate::domain::production::config::{LineConfig, Role};
 use crate::domain::production::detection::{CameraStatus, Detection, Health};
 use crate::domain::production::testkit::{LineBuilder, S};
-use crate::domain::time::{MINUTE_MS, Ms};
+use crate::domain::time::{HOUR_MS, MINUTE_MS, Ms};
 use crate::kafka::codec;
 use crate::kafka::schemas::SchemaIds;
 
 /// The walk of event time begins so much before wall time, so that it may also leap ahead.
 const BEHIND: Ms = 20 * MINUTE_MS;
+
+/// In a sparse schedule it begins so much earlier, and leaps over most of it.
+const DAYS_BEHIND: Ms = 6 * 24 * HOUR_MS;
+const LEAP: (Ms, Ms) = (8 * HOUR_MS, 26 * HOUR_MS);
 
 /// Something that is done to the world.
 #[derive(Clone, Debug)]
@@ -116,6 +120,7 @@ impl Feeder {
             0..7 => chance.within(1, 900),
             7..10 => chance.within(900, 4_000),
             10 => chance.within(4_000, 15_000),
+            _ if self.walk + LEAP.1 < BEGINNING - BEHIND => chance.within(LEAP.0, LEAP.1),
             _ if self.leaps => chance.within(30_000, 400_000),
             _ => 0,
         };
@@ -170,11 +175,14 @@ impl Plan {
         let slots = chance.within(1, 3) as usize;
         let versions = chance.one_in(3);
         let end = chance.within(2_500, 7_000);
+        // Every tenth; the others keep their course.
+        let sparse = seed % 10 == 6 && !versions;
+        let walk = BEGINNING - if sparse { DAYS_BEHIND } else { BEHIND };
         let mut acts = Vec::new();
         for line in &lines {
             let mut feeder = Feeder {
                 line: line.clone(),
-                walk: BEGINNING - BEHIND,
+                walk,
                 next_id: 0,
                 leaps: !versions && chance.one_in(2),
                 past: Vec::new(),

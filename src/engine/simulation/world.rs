@@ -32,6 +32,7 @@ pub struct State {
     pub tables: Tables,
     pub broker: Broker,
     pub trouble: Trouble,
+    pub doubts: Doubts,
     pub sabotage: Option<Sabotage>,
     /// Told only where somebody listens.
     pub story: Option<Vec<String>>,
@@ -46,6 +47,12 @@ pub struct Trouble {
     pub database_down: Option<Instant>,
     pub broker_down: Option<Instant>,
 }
+
+/// Kafka commits whose process dies on the way, and which are done when the line has another owner already: rare by
+/// themselves, so that every tenth schedule has them often. Others keep their course, and what the seeds that once
+/// failed tell stays the same.
+#[derive(Clone, Debug)]
+pub struct Doubts(Option<Chance>);
 
 /// A server that is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +101,7 @@ impl World {
                 tables: Tables::default(),
                 broker: Broker::default(),
                 trouble: Trouble::default(),
+                doubts: Doubts::of(seed),
                 sabotage,
                 story: tell.then(Vec::new),
                 wrong: Vec::new(),
@@ -136,7 +144,20 @@ impl World {
     }
 }
 
+impl Doubts {
+    fn of(seed: u64) -> Doubts {
+        Doubts((seed % 10 == 2).then(|| Chance::of(seed ^ 0xd0b7_0000)))
+    }
+}
+
 impl State {
+    /// When a Kafka commit is done whose process dies on its way; none: it does not. A transaction may be open for
+    /// [`super::broker::TRANSACTION`], which is longer than a silent member stays in the group.
+    pub fn doubt(&mut self) -> Option<Duration> {
+        let chance = self.doubts.0.as_mut().filter(|_| self.trouble.one_in > 0)?;
+        chance.one_in(25).then(|| chance.ms(2_300, 3_800))
+    }
+
     fn draw(&mut self, server: Server) -> (Duration, Strike) {
         let trouble = &self.trouble;
         let down = match server {

@@ -401,6 +401,11 @@ impl Accounts {
         self.first_slice * SLICE_MS
     }
 
+    /// Slices from here on are kept; none while nothing is booked.
+    pub fn kept_from(&self) -> Option<Ms> {
+        (!self.ring.is_empty()).then_some(self.ring_from())
+    }
+
     /// The books as they were, from the minutes that the ring covers.
     pub fn rebuild(clock: Ms, rows: &[MinuteRow], periods: Vec<Period>) -> Result<Accounts, slices::BadSlices> {
         let mut accounts = Accounts { periods, ..Accounts::default() };

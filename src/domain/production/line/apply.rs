@@ -292,30 +292,38 @@ impl Line {
         to - opening.at <= self.timeline.versions()[version].running_limit()
     }
 
-    /// Books the difference between two tellings of the same time. Both cover it in order; a common front is left.
+    /// Books the difference between two tellings of the same time, both in order. What both say is left alone: of a gap
+    /// of more than a day most has left the ring.
     pub(super) fn rebook(&mut self, before: &[Piece], after: &[Piece]) {
         let same = before.iter().zip(after).take_while(|(a, b)| a == b).count();
         let (before, after) = (&before[same..], &after[same..]);
-        let alike = before.first().zip(after.first()).filter(|(old, new)| {
-            old.span.from == new.span.from && old.bucket == new.bucket && old.planned == new.planned
-        });
-        let skip = usize::from(alike.is_some());
         // What goes is taken back first: booking a long piece can push what stands before it out of the ring.
-        for piece in &before[skip..] {
-            self.book(piece, -1);
-        }
-        if let Some((old, new)) = alike {
-            // The same piece, longer or shorter: only the difference is booked.
-            let (shorter, longer) = (old.span.to.min(new.span.to), old.span.to.max(new.span.to));
-            let sign = if new.span.to > old.span.to { 1 } else { -1 };
-            self.book_time(new, Span::new(shorter, longer), sign);
-            if new.bucket == Bucket::Stopped {
-                self.stops.remove(old.span);
-                self.stops.add(new.span);
+        for pair in paired(before, after) {
+            match pair {
+                (Some(old), Some(new)) if is_alike(old, new) => self.resize(old, new, -1),
+                (Some(old), _) => self.book(old, -1),
+                _ => {}
             }
         }
-        for piece in &after[skip..] {
-            self.book(piece, 1);
+        for pair in paired(before, after) {
+            match pair {
+                (Some(old), Some(new)) if is_alike(old, new) => self.resize(old, new, 1),
+                (_, Some(new)) => self.book(new, 1),
+                _ => {}
+            }
+        }
+    }
+
+    /// The same piece, shorter (−1) or longer (1), if it is: only the difference is booked.
+    fn resize(&mut self, old: &Piece, new: &Piece, sign: i64) {
+        if (new.span.to - old.span.to).signum() != sign {
+            return;
+        }
+        let (shorter, longer) = (old.span.to.min(new.span.to), old.span.to.max(new.span.to));
+        self.book_time(new, Span::new(shorter, longer), sign);
+        if new.bucket == Bucket::Stopped {
+            self.stops.remove(old.span);
+            self.stops.add(new.span);
         }
     }
 
@@ -467,6 +475,21 @@ impl Line {
     pub(super) fn schedule(&self, at: Ms) -> Schedule {
         self.timeline.find(at).slot.schedule
     }
+}
+
+/// Pieces of two tellings that begin together, in order, and those that have none beside them.
+fn paired<'a>(before: &'a [Piece], after: &'a [Piece]) -> impl Iterator<Item = (Option<&'a Piece>, Option<&'a Piece>)> {
+    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
+    std::iter::from_fn(move || {
+        let (old, new) = (before.peek().map(|p| p.span.from), after.peek().map(|p| p.span.from));
+        let first = old.into_iter().chain(new).min()?;
+        let begins = |piece: &&Piece| piece.span.from == first;
+        Some((before.next_if(begins), after.next_if(begins)))
+    })
+}
+
+fn is_alike(old: &Piece, new: &Piece) -> bool {
+    (old.span.from, old.bucket, old.planned) == (new.span.from, new.bucket, new.planned)
 }
 
 /// Running time earned by `quantity` pieces, rounded down to milliseconds.

@@ -260,8 +260,17 @@ pub fn difference(before: &[Span], after: &[Span]) -> Option<Span> {
         return None;
     }
     let same_front = before.iter().zip(after).take_while(|(a, b)| a == b).count();
-    let same_back = before[same_front..].iter().rev().zip(after[same_front..].iter().rev()).take_while(|(a, b)| a == b);
-    let back = same_back.count();
-    let changed = before[same_front..before.len() - back].iter().chain(&after[same_front..after.len() - back]);
-    changed.copied().reduce(|a, b| Span::new(a.from.min(b.from), a.to.max(b.to)))
+    let (before, after) = (&before[same_front..], &after[same_front..]);
+    let same_back = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (before, after) = (&before[..before.len() - same_back], &after[..after.len() - same_back]);
+    // Of two that begin together what both have is no difference: the rest may be all that is still kept.
+    let from = match (before.first(), after.first()) {
+        (Some(a), Some(b)) if a.from == b.from => a.to.min(b.to),
+        (a, b) => a.into_iter().chain(b).map(|span| span.from).min()?,
+    };
+    let to = match (before.last(), after.last()) {
+        (Some(a), Some(b)) if a.to == b.to => a.from.max(b.from),
+        (a, b) => a.into_iter().chain(b).map(|span| span.to).max()?,
+    };
+    Some(Span::new(from, to))
 }

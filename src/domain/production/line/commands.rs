@@ -10,7 +10,7 @@ use crate::domain::production::line::timeline::Timeline;
 use crate::domain::production::line::{Line, cameras};
 use crate::domain::production::stop::Stop;
 use crate::domain::production::sums::Bucket;
-use crate::domain::time::{BEGINNING, FOREVER, Ms, Span};
+use crate::domain::time::{BEGINNING, FOREVER, MINUTE_MS, Ms, Span};
 
 /// A command that the line cannot follow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ pub struct Recall {
     pub stop: Stop,
     /// Minutes of [`Line::recall_span`].
     pub minutes: Vec<MinuteRow>,
-    /// Latest records of the shifts in that span.
+    /// Records of the shifts in that span, in any order; of each shift the last revision counts.
     pub records: Vec<ShiftRecord>,
     /// Words given to any part of the stop, in the order given, those of [`doubtful_words`] resolved.
     pub words: Vec<Classification>,
@@ -74,23 +74,26 @@ impl Line {
         self.stops.starting(from).is_some_and(|stop| self.accounts.cold_part(stop).is_none())
     }
 
-    /// The time whose minutes a correction of `stop` touches: its own and that of its shifts.
+    /// The whole minutes that a correction of `stop` touches: its own and those of its shifts.
     pub fn recall_span(&self, stop: Span) -> Span {
         let edges = [stop.from, (stop.to - 1).max(stop.from)];
-        edges
+        let touched = edges
             .into_iter()
             .filter_map(|at| self.timeline.shift_around(at))
             .flat_map(|(_, spans)| spans)
-            .fold(stop, |all, shift| Span::new(all.from.min(shift.from), all.to.max(shift.to)))
+            .fold(stop, |all, shift| Span::new(all.from.min(shift.from), all.to.max(shift.to)));
+        let minute = |at: Ms| at.div_euclid(MINUTE_MS) * MINUTE_MS;
+        Span::new(minute(touched.from), minute(touched.to + MINUTE_MS - 1))
     }
 
     /// Takes an older stop, its minutes and its shifts up again.
-    pub fn recall(&mut self, recall: Recall) -> Result<(), BadSlices> {
+    pub fn recall(&mut self, mut recall: Recall) -> Result<(), BadSlices> {
         for row in &recall.minutes {
             self.accounts.bring_back(row)?;
         }
         let stop = &recall.stop;
         let span = Span::new(stop.started_at, stop.started_at + stop.duration_ms);
+        recall.records.sort_by_key(|record| std::cmp::Reverse(record.revision));
         for record in recall.records {
             let key = |r: &ShiftRecord| (r.shift.clone(), r.business_date.clone());
             if self.records.iter().all(|r| key(r) != key(&record)) {

@@ -5,12 +5,26 @@ use crate::domain::production::changes::{Changes, LineState, StateNow};
 use crate::domain::production::line::accounts::slice_of;
 use crate::domain::production::line::{Idle, Line};
 use crate::domain::production::sums::Bucket;
-use crate::domain::time::{HOUR_MS, Ms};
+use crate::domain::time::{HOUR_MS, MINUTE_MS, Ms};
 
 /// Shifts and days are kept in the books this long after their end, so that words given late revise them cheaply.
 const KEEP_PERIODS_MS: Ms = 72 * HOUR_MS;
 
+/// The books move on by an hour at most before they are settled on the way, and by whole minutes.
+const BOOKED_AT_ONCE_MS: Ms = HOUR_MS + 2 * MINUTE_MS;
+
 impl Line {
+    /// Whether the batch ends here: drain, and commit, before the next record. Since the last drain event time has come so
+    /// far that the slices of what can still change are about to leave the ring: a minute that was committed before would
+    /// be booked from nothing, and a version of the past would find no time to give to its shifts.
+    ///
+    /// One record more is taken wherever it leads: what it changes of the past it changes before the ring moves.
+    pub fn is_full(&self) -> bool {
+        let (Some(kept_from), Some(first)) = (self.accounts.kept_from(), self.first) else { return false };
+        let changeable = self.pruned_to.map_or(first, |pruned_to| pruned_to.max(first));
+        kept_from + BOOKED_AT_ONCE_MS > changeable
+    }
+
     /// Everything that changed since the last call, in absolute values.
     pub fn drain(&mut self) -> Changes {
         let Some(clock) = self.clock else { return std::mem::take(&mut self.out) };

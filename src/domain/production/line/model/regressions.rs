@@ -181,6 +181,89 @@ fn a_batch_longer_than_the_ring_can_be_booked_anew() {
     holds(line(), acts);
 }
 
+/// Minutes committed before had left the kept slices when a later record of a batch of more than a day changed them.
+#[test]
+fn a_minute_committed_before_a_long_batch_can_be_booked_anew() {
+    let patient = || line().lateness(300 * S);
+    let acts = vec![
+        piece(1, 0),
+        piece(2, 90 * S),
+        Act::Commit,
+        piece(3, 26 * HOUR_MS),
+        version(2, patient().stopped_above(100 * S), 0),
+    ];
+    holds(patient(), acts);
+}
+
+/// As above: a shift that a version gives to time that had left the kept slices was booked without it.
+#[test]
+fn a_shift_cut_in_the_past_of_a_long_batch_has_its_time() {
+    let acts = vec![
+        piece(1, 0),
+        Act::Commit,
+        piece(2, 12 * HOUR_MS),
+        piece(3, 25 * HOUR_MS),
+        piece(4, 40 * HOUR_MS),
+        version(2, line().shift("early", "06:00", "18:00").shift("other", "18:00", "06:00"), HOUR_MS),
+        Act::Commit,
+    ];
+    holds(line(), acts);
+}
+
+/// A camera's first sign changed what is dark from then on, but all pieces were counted anew, also those of minutes that
+/// had left the kept slices on the way.
+#[test]
+fn a_first_sign_after_more_than_a_day_leaves_what_was_before() {
+    use crate::domain::production::detection::Detection;
+    let watched = || line().cameras(1, &[11]).heartbeat(18 * S);
+    let seen = Act::Detection(Detection { camera_id: Some(11), ..det(4, at(NOON) + 26 * HOUR_MS, 1) });
+    holds(watched(), vec![piece(1, 0), piece(2, 90 * S), Act::Commit, piece(3, 12 * HOUR_MS), seen]);
+}
+
+/// A stop in a gap of more than a day was split: the rest of the gap was taken back and booked again, from nothing where
+/// it had left the kept slices.
+#[test]
+fn a_split_in_a_gap_of_more_than_a_day_leaves_the_rest_of_it() {
+    let early = || line().shift("early", "06:00", "12:10");
+    let split = || Act::Split { nth_last: 1, per_mille: 500 };
+    holds(early(), vec![piece(1, 0), piece(2, 26 * HOUR_MS), Act::Commit, split(), Act::Commit]);
+    // And while the gap is open.
+    holds(early(), vec![piece(1, 0), silence(26 * HOUR_MS), Act::Commit, split(), silence(27 * HOUR_MS)]);
+}
+
+/// A stop older than the kept slices was split: the minute in which it begins was not brought back with the others.
+#[test]
+fn an_old_stop_is_brought_back_with_its_first_minute() {
+    let acts = vec![
+        piece(1, 5 * S),
+        piece(2, 10 * MINUTE_MS),
+        piece(3, 26 * HOUR_MS),
+        Act::Commit,
+        Act::Split { nth_last: 1, per_mille: 500 },
+        Act::Commit,
+    ];
+    holds(line(), acts);
+}
+
+/// An old stop was spoken of twice: the second time the first revision of its shift's record was taken for the last.
+#[test]
+fn a_record_is_revised_from_its_last_revision() {
+    let name = |reason| Act::Classify { nth_last: 1, reason: Some(reason) };
+    let acts = vec![
+        piece(1, 5 * S),
+        piece(2, 10 * MINUTE_MS),
+        piece(3, 80 * HOUR_MS),
+        Act::Commit,
+        name("cleaning"),
+        Act::Commit,
+        piece(4, 81 * HOUR_MS),
+        Act::Commit,
+        name("jam"),
+        Act::Commit,
+    ];
+    holds(line().shift("day", "06:00", "18:00"), acts);
+}
+
 /// A hole moved a stop's beginning; before its commit the stop was split, and came back from the table as it had been.
 #[test]
 fn a_stop_that_moved_in_this_batch_is_not_brought_back_as_it_was() {

@@ -16,7 +16,7 @@ use crate::domain::production::line::{
     Line, Needs, Outcome, Recall, STATE_VERSION, Stamp, doubtful_words, resolved_words,
 };
 use crate::domain::production::stop::{Stop, StopStatus};
-use crate::domain::time::{MINUTE_MS, Ms, Span};
+use crate::domain::time::{Ms, Span};
 
 /// The broker's timestamp of every record: no story is about refusals by it.
 const STAMP: Stamp = Stamp { appended_at: i64::MAX / 8 };
@@ -84,6 +84,7 @@ impl World {
                 if !self.line.tick(*to) {
                     self.note("not a step forward");
                 }
+                self.end_full_batch()?;
             }
             Act::Commit => self.commit()?,
             Act::Crash => self.crash()?,
@@ -131,12 +132,11 @@ impl World {
     fn arrives(&mut self, record: Record) -> Result<(), String> {
         self.commit_commands()?;
         self.log.push(record);
-        self.read();
-        Ok(())
+        self.read()
     }
 
     /// Reads the log to its end, as the shard does.
-    fn read(&mut self) {
+    fn read(&mut self) -> Result<(), String> {
         while let Some(record) = self.log.get(self.next_offset).cloned() {
             self.next_offset += 1;
             let outcome = match &record {
@@ -153,7 +153,13 @@ impl World {
             if outcome != Outcome::Applied {
                 self.note(&format!("{outcome:?}"));
             }
+            self.end_full_batch()?;
         }
+        Ok(())
+    }
+
+    fn end_full_batch(&mut self) -> Result<(), String> {
+        if self.line.is_full() { self.commit() } else { Ok(()) }
     }
 
     fn knows(&self, detection: &Detection) -> bool {
@@ -197,8 +203,7 @@ impl World {
             self.obey(command)?;
         }
         self.commit_commands()?;
-        self.read();
-        Ok(())
+        self.read()
     }
 
     fn command(&mut self, command: Command) -> Result<(), String> {
@@ -346,9 +351,9 @@ impl Stored {
         Line::restore("l1", configs, STATE_VERSION, state, recent, &minutes).map_err(|why| why.to_string())
     }
 
-    /// The minutes of which any part lies in a span.
+    /// The minutes that begin in a span, as the table answers.
     fn minutes_of(&self, span: Span) -> Vec<MinuteRow> {
-        self.minutes.range(span.from.saturating_sub(MINUTE_MS - 1)..span.to).map(|(_, row)| row.clone()).collect()
+        self.minutes.range(span.from..span.to).map(|(_, row)| row.clone()).collect()
     }
 
     /// As the shard brings an older stop back.
@@ -358,11 +363,7 @@ impl Stored {
         let all = line.recall_span(own);
         let minutes = self.minutes_of(all);
         let overlaps = |r: &&ShiftRecord| Span::new(r.from, r.to).intersect(&all).is_some();
-        let mut latest: BTreeMap<(&str, &str), &ShiftRecord> = BTreeMap::new();
-        for record in self.records.iter().filter(overlaps) {
-            latest.insert((&record.shift, &record.business_date), record);
-        }
-        let records = latest.into_values().cloned().collect();
+        let records = self.records.iter().filter(overlaps).cloned().collect();
         let recall = Recall { stop: stop.clone(), minutes, records, words: self.words(own) };
         line.recall(recall).map_err(|why| why.to_string())
     }
