@@ -125,7 +125,7 @@ fn wrong_values_are_refused_with_key_and_fix() {
         ("[database]\npool = 0", "database.pool: 0 is out of range: write 1 to 1000"),
         ("[database]\npool = -1", "database.pool: has the wrong type: write a whole number"),
         ("[engine]\nbatch_idle_ms = 500", "engine.batch_max_ms: 100 is out of range: write 500 to 60000"),
-        ("[engine]\nbuffered_max = 1", "engine.buffered_max: 1 is out of range: write 20000"),
+        ("[engine]\nbuffered_max = 1", "engine.buffered_max: 1 is out of range: write 10000"),
         ("[gateway]\norigins = [\"https://a/b\"]", "gateway.origins: \"https://a/b\" is no origin"),
         ("[gateway]\norigins = \"x\"", "gateway.origins: has the wrong type: write a list"),
         ("no_migrate = \"yes\"", "no_migrate: has the wrong type: write true or false"),

@@ -228,8 +228,8 @@ impl Default for EngineConfig {
         Self {
             batch_idle_ms: 30,
             batch_max_ms: 100,
-            batch_max_rows: 20_000,
-            buffered_max: 40_000,
+            batch_max_rows: 10_000,
+            buffered_max: 20_000,
             command_poll_ms: 250,
         }
     }

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use serde::Serialize;
 
+/// Why a condition does not hold of which nothing was heard yet.
+const STARTING: &str = "starting";
+
 /// The shared readiness of a process; clones speak of the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -48,19 +51,22 @@ impl Health {
     pub fn expect(&self, names: &[&str]) {
         let mut conditions = self.conditions.write();
         for name in names {
-            conditions.entry((*name).to_owned()).or_insert_with(|| Some("starting".to_owned()));
+            conditions.entry((*name).to_owned()).or_insert_with(|| Some(STARTING.to_owned()));
         }
     }
 
-    /// Reports a condition and logs when it changes between fulfilled and not, or changes its reason.
+    /// Reports a condition and logs when it changes: with a warning when it ceases to hold or is first seen not to, and
+    /// as information when it holds again or only the reason is another (many lines catching up, one after another).
     pub fn set<R: Display>(&self, name: &str, state: Result<(), R>) {
         let reason = state.err().map(|reason| reason.to_string());
         let before = self.conditions.write().insert(name.to_owned(), reason.clone());
         if before.as_ref() == Some(&reason) {
             return;
         }
+        let was_known = before.flatten().is_some_and(|why| why != STARTING);
         match reason {
             None => tracing::info!(condition = name, "fulfilled"),
+            Some(reason) if was_known => tracing::info!(condition = name, reason, "still not fulfilled"),
             Some(reason) => tracing::warn!(condition = name, reason, "not fulfilled"),
         }
     }
