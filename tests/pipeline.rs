@@ -20,4 +20,5 @@ mod pipeline {
     mod store;
     mod verify;
     mod versions;
+    mod widgets;
 }

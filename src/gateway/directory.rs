@@ -10,6 +10,9 @@ use crate::config::tenant::{LineSpec, Locale, TenantSpec};
 use crate::domain::time::Ms;
 use crate::store::{Store, StoreError, TenantDb};
 
+/// Row of `system_config` that turns stops of several lines together on: `true`.
+const STOPS_OF_SEVERAL_LINES: &str = "dashboard.stops_of_several_lines";
+
 /// What the tenant's file says of a line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LineInfo {
@@ -35,6 +38,8 @@ pub struct Tenant {
     pub lines: Vec<Arc<LineInfo>>,
     /// None before the first file.
     pub spec: Option<Arc<TenantSpec>>,
+    /// Whether widgets about stops are shown for several lines together.
+    pub stops_of_several_lines: bool,
 }
 
 /// The tenants by name.
@@ -78,6 +83,7 @@ impl From<&Arc<TenantSpec>> for Tenant {
             locale: locale.to_owned(),
             lines: spec.lines.iter().map(|line| Arc::new(LineInfo::from(line))).collect(),
             spec: Some(spec.clone()),
+            stops_of_several_lines: false,
         }
     }
 }
@@ -92,6 +98,7 @@ impl From<&crate::store::Tenant> for Tenant {
             locale: row.locale.clone(),
             lines: Vec::new(),
             spec: None,
+            stops_of_several_lines: false,
         }
     }
 }
@@ -175,7 +182,9 @@ impl Directory {
         };
         database.refresh().await?;
         let current = database.current().await?;
-        self.put(current.map_or_else(|| Tenant::from(row), |version| Tenant::from(&version.spec)));
+        let stops_of_several_lines = database.setting(STOPS_OF_SEVERAL_LINES).await? == Some(true.into());
+        let tenant = current.map_or_else(|| Tenant::from(row), |version| Tenant::from(&version.spec));
+        self.put(Tenant { stops_of_several_lines, ..tenant });
         Ok(())
     }
 }

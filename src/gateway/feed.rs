@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::App;
@@ -11,9 +12,10 @@ use super::hub::board::STOPS_FOR_MS;
 use super::hub::intake::{Incoming, PATTERN};
 use crate::config::Config;
 use crate::domain::time::{Ms, Span};
+use crate::gateway::widgets::{CATALOGUE, Widget};
 use crate::kafka::Settings;
 use crate::kafka::tail::{Tail, TailRecord, TailStart};
-use crate::store::{Store, StoreError};
+use crate::store::{CatalogueRow, Store, StoreError};
 
 /// Names of what `/ready` waits for.
 pub const DATABASE: &str = "gateway database";
@@ -67,8 +69,22 @@ async fn connected(app: &App, config: &Config) -> Result<Arc<Store>, StoreError>
     }
     let url = config.database_url().map_err(|error| StoreError::Refused(error.to_string()))?;
     let store = Arc::new(Store::connect_with(url.expose(), config.database.pool).await?);
+    // Rows for whoever reads the tables; ours is in the code. A database that is still to be migrated has none yet.
+    if let Err(error) = store.put_catalogue(&catalogue_rows()).await {
+        tracing::warn!(%error, "the catalogue of widgets could not be written");
+    }
     app.set_store(store.clone());
     Ok(store)
+}
+
+fn catalogue_rows() -> Vec<CatalogueRow> {
+    let row = |widget: &Widget| CatalogueRow {
+        name: widget.title_en.to_owned(),
+        kind: widget.id.to_owned(),
+        params: widget.schema().to_string(),
+        size: json!({"w": widget.size.0, "h": widget.size.1}).to_string(),
+    };
+    CATALOGUE.iter().map(row).collect()
 }
 
 fn describe(app: &App) {

@@ -7,6 +7,8 @@
 //! | [`http`] | REST, pages, the registry's read calls |
 //! | [`account`] | users, sessions, tickets, limits |
 //! | [`directory`] | tenants and lines, cached |
+//! | [`history`] | figures of the past |
+//! | [`widgets`] | what a page can hold, answered from both |
 //! | [`feed`] | what keeps the two memories up to date |
 //! | [`questions`] | who asked for which data, written down |
 //!
@@ -23,6 +25,7 @@ pub mod live;
 pub mod problem;
 pub mod questions;
 pub mod rights;
+pub mod widgets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +45,7 @@ use self::live::Connections;
 use self::live::ticket::Tickets;
 use self::questions::Questions;
 use self::rights::Identity;
+use self::widgets::live::Answers;
 use crate::config::Config;
 use crate::kafka::schemas::SchemaIds;
 use crate::store::{AuditEntry, Store};
@@ -79,6 +83,8 @@ pub struct App {
     pub opened: Limit<i32>,
     pub questions: Questions,
     pub connections: Arc<Connections>,
+    /// Widgets that somebody looks at.
+    pub answers: Answers,
     pub health: Health,
     /// What schema ids in records mean.
     pub ids: Arc<SchemaIds>,
@@ -106,6 +112,7 @@ impl App {
             opened: Limit::new(OPENED_PER_MINUTE, MINUTE),
             questions: Questions::new(),
             connections: Arc::default(),
+            answers: Answers::default(),
             health,
             ids,
             origins: config.gateway.origins.clone(),

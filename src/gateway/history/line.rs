@@ -1,13 +1,17 @@
 //! Sums and figures of one line over any period.
 
-use crate::domain::production::changes::MinuteRow;
+use crate::domain::calendar::Slot;
+use crate::domain::production::changes::{MinuteRow, PieceCount};
 use crate::domain::production::config::LineConfig;
 use crate::domain::production::detection::Detection;
 use crate::domain::production::figure::{Figure, Frame, Window};
 use crate::domain::production::sums::Sums;
-use crate::domain::time::{FOREVER, MINUTE_MS, Ms, Span};
+use crate::domain::time::{BEGINNING, FOREVER, HOUR_MS, MINUTE_MS, Ms, Span};
 use crate::gateway::hub::board::LineFacts;
 use crate::store::{StoreError, TenantDb};
+
+/// Spans that are asked for one by one; of more their hull is read.
+const FEW_SPANS: usize = 8;
 
 /// A line's past, as of what its topics said last.
 pub struct LineHistory<'a> {
@@ -59,6 +63,19 @@ impl<'a> LineHistory<'a> {
         Ok(stored.into_iter().map(|(detection, _)| detection).collect())
     }
 
+    /// What the calendars in force say of a period, in order.
+    pub fn slots(&self, period: Span) -> Vec<Slot> {
+        let mut found = Vec::new();
+        let ends = self.configs.iter().skip(1).map(|config| config.valid_from).chain([FOREVER]);
+        for (index, (config, end)) in self.configs.iter().zip(ends).enumerate() {
+            let from = if index == 0 { BEGINNING } else { config.valid_from };
+            if let Some(part) = period.intersect(&Span::new(from, end)) {
+                found.extend(config.calendar.slots(part));
+            }
+        }
+        found
+    }
+
     /// The milliseconds of a live window's period that are its own: of a business day not its holes.
     pub fn own(&self, window: Window, period: Span) -> Vec<Span> {
         let (Some(config), Window::BusinessDay) = (self.in_force(period.from), window) else {
@@ -73,21 +90,69 @@ impl<'a> LineHistory<'a> {
         self.database.minutes(&self.line, period).await
     }
 
+    /// The pieces of the minutes that begin in [from, to).
+    pub(super) async fn minute_pieces(&self, period: Span) -> Result<Vec<(Ms, Vec<PieceCount>)>, StoreError> {
+        self.database.minute_pieces(&self.line, period).await
+    }
+
     /// The sums of a period, to the millisecond.
     pub async fn sums(&self, period: Span) -> Result<Sums, StoreError> {
-        let first = period.from.div_euclid(MINUTE_MS) * MINUTE_MS;
-        let last = period.to.div_euclid(MINUTE_MS) * MINUTE_MS;
-        let whole = Span::new(if first < period.from { first + MINUTE_MS } else { first }, last);
+        self.sums_over(&[period]).await
+    }
+
+    /// The sums over several spans, which do not overlap, to the millisecond.
+    pub async fn sums_over(&self, spans: &[Span]) -> Result<Sums, StoreError> {
         let mut sums = Sums::default();
-        if !whole.is_empty() {
-            for row in self.minutes(whole).await? {
-                sums += &row.sums;
+        let wholes: Vec<Span> = spans.iter().filter_map(|span| inner_minutes(*span)).collect();
+        let ends = (wholes.iter().map(|span| span.from).min(), wholes.iter().map(|span| span.to).max());
+        if wholes.len() <= FEW_SPANS {
+            for whole in &wholes {
+                for (_, part) in self.database.minute_sums(&self.line, *whole, whole.len()).await? {
+                    sums += &part;
+                }
+            }
+        } else if let (Some(from), Some(to)) = ends {
+            let step = Step::dividing(wholes.iter().flat_map(|span| [span.from, span.to]));
+            for (at, part) in self.database.minute_sums(&self.line, Span::new(from, to), step.ms()).await? {
+                if wholes.iter().any(|whole| whole.contains(at)) {
+                    sums += &part;
+                }
             }
         }
-        for fragment in fragments(period) {
+        for fragment in spans.iter().flat_map(|span| fragments(*span)) {
             sums += &self.fragment(fragment).await?;
         }
         Ok(sums)
+    }
+
+    /// The sums of each of `cuts`, which are whole minutes in ascending order and do not overlap.
+    pub async fn sums_of_each(&self, cuts: &[Span]) -> Result<Vec<Sums>, StoreError> {
+        let mut sums = vec![Sums::default(); cuts.len()];
+        let (Some(first), Some(last)) = (cuts.first(), cuts.last()) else { return Ok(sums) };
+        let step = Step::dividing(cuts.iter().flat_map(|span| [span.from, span.to]));
+        let hull = Span::new(first.from, last.to);
+        for (at, part) in self.database.minute_sums(&self.line, hull, step.ms()).await? {
+            let place = cuts.partition_point(|cut| cut.to <= at);
+            if cuts.get(place).is_some_and(|cut| cut.contains(at)) {
+                sums[place] += &part;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// The milliseconds of a period that lie in shifts of that name, by the calendars in force.
+    pub fn shift(&self, name: &str, period: Span) -> Vec<Span> {
+        let mut found: Vec<Span> = Vec::new();
+        for slot in self.slots(period) {
+            if slot.shift.is_none_or(|shift| *shift.name != *name) {
+                continue;
+            }
+            match found.last_mut() {
+                Some(last) if last.to == slot.span.from => last.to = slot.span.to,
+                _ => found.push(slot.span),
+            }
+        }
+        found
     }
 
     /// A part of a minute: what the plain route makes of the stored inputs around it.
@@ -130,6 +195,30 @@ impl<'a> LineHistory<'a> {
         let figure = Figure::new(frame.clone(), &sums);
         Ok((frame, sums, figure))
     }
+}
+
+/// The lengths by which stored minutes are added up: the longest that every edge is a multiple of, from the epoch. Hours
+/// of the wall clock are whole quarters of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Step(Ms);
+
+impl Step {
+    fn dividing(edges: impl Iterator<Item = Ms> + Clone) -> Step {
+        let divides = |step: &Ms| edges.clone().all(|edge| edge.rem_euclid(*step) == 0);
+        Step([HOUR_MS, 15 * MINUTE_MS].into_iter().find(divides).unwrap_or(MINUTE_MS))
+    }
+
+    fn ms(self) -> Ms {
+        self.0
+    }
+}
+
+/// The whole minutes inside a period.
+fn inner_minutes(period: Span) -> Option<Span> {
+    let first = period.from.div_euclid(MINUTE_MS) * MINUTE_MS;
+    let last = period.to.div_euclid(MINUTE_MS) * MINUTE_MS;
+    let whole = Span::new(if first < period.from { first + MINUTE_MS } else { first }, last);
+    (!whole.is_empty()).then_some(whole)
 }
 
 /// The parts of a period that are no whole minutes: none, one or two.

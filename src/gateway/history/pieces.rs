@@ -21,6 +21,15 @@ pub struct Counts {
     pub reject: i64,
 }
 
+/// Pieces of an area and a product at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    pub at: Ms,
+    pub area_id: i32,
+    pub product_id: i32,
+    pub counts: Counts,
+}
+
 /// Pieces by area and product.
 pub type ByAreaAndProduct = BTreeMap<(i32, i32), Counts>;
 
@@ -60,15 +69,33 @@ impl LineHistory<'_> {
     /// Those of the store.
     pub async fn pieces(&self, period: Span) -> Result<ByAreaAndProduct, StoreError> {
         let mut found = ByAreaAndProduct::new();
-        let mut by_detections: Vec<Span> = fragments(period);
-        let whole = whole_minutes(period);
-        if let Some(whole) = whole {
-            let cut = self.cut_minutes(whole);
-            for row in self.minutes(whole).await? {
-                if cut.contains(&row.minute) {
-                    by_detections.push(Span::new(row.minute, row.minute + MINUTE_MS));
+        for counted in self.counted(&[period]).await? {
+            *found.entry((counted.area_id, counted.product_id)).or_default() += counted.counts;
+        }
+        Ok(found)
+    }
+
+    /// Pieces whose time lies in the spans, which do not overlap, each with its minute, or its own time where a span or
+    /// a version cuts the minute; in no order.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn counted(&self, spans: &[Span]) -> Result<Vec<Counted>, StoreError> {
+        let mut found = Vec::new();
+        let mut by_detections: Vec<Span> = spans.iter().flat_map(|span| fragments(*span)).collect();
+        let wholes: Vec<Span> = spans.iter().filter_map(|span| whole_minutes(*span)).collect();
+        let ends = (wholes.iter().map(|span| span.from).min(), wholes.iter().map(|span| span.to).max());
+        if let (Some(from), Some(to)) = ends {
+            let hull = Span::new(from, to);
+            let cut = self.cut_minutes(hull);
+            for (minute, pieces) in self.minute_pieces(hull).await? {
+                if !wholes.iter().any(|whole| whole.contains(minute)) {
+                    continue;
+                }
+                if cut.contains(&minute) {
+                    by_detections.push(Span::new(minute, minute + MINUTE_MS));
                 } else {
-                    self.count(row.minute, &row.pieces, &mut found);
+                    found.extend(pieces.iter().map(|piece| self.count(minute, piece)));
                 }
             }
         }
@@ -79,18 +106,18 @@ impl LineHistory<'_> {
                     product_id: detection.product_id,
                     quantity: detection.quantity.into(),
                 };
-                self.count(detection.detected_at, &[one], &mut found);
+                found.push(self.count(detection.detected_at, &one));
             }
         }
         Ok(found)
     }
 
-    fn count(&self, at: Ms, pieces: &[PieceCount], into: &mut ByAreaAndProduct) {
-        for piece in pieces {
-            // An area that a later version no longer has was known when its detections were accepted.
-            let part = self.in_force(at).and_then(|config| config.part_of(piece.area_id)).unwrap_or(Role::Process);
-            into.entry((piece.area_id, piece.product_id)).or_default().add(part, piece.quantity);
-        }
+    fn count(&self, at: Ms, piece: &PieceCount) -> Counted {
+        // An area that a later version no longer has was known when its detections were accepted.
+        let part = self.in_force(at).and_then(|config| config.part_of(piece.area_id)).unwrap_or(Role::Process);
+        let mut counts = Counts::default();
+        counts.add(part, piece.quantity);
+        Counted { at, area_id: piece.area_id, product_id: piece.product_id, counts }
     }
 
     /// Minutes in which a version begins to hold: their pieces are counted one by one.

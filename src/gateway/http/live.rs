@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use super::caller::{Caller, tenant_of};
 use super::query::Query;
 use crate::gateway::App;
-use crate::gateway::hub::Feed;
 use crate::gateway::live::events;
-use crate::gateway::live::frame::{PROTOCOL, Params, Position, live_window, window_names};
+use crate::gateway::live::frame::{PROTOCOL, Position, Wanted};
 use crate::gateway::live::socket::{
     Connection, MAX_MESSAGE_BYTES, MAX_WRITE_BUFFER_BYTES, READ_BUFFER_BYTES, WRITE_BUFFER_BYTES,
 };
 use crate::gateway::live::ticket::TICKET_FOR;
 use crate::gateway::problem::Problem;
+use crate::gateway::widgets;
 
 /// `GET /live`
 pub async fn socket(
@@ -60,15 +60,12 @@ pub async fn events(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::read(&uri)?;
-    query.only(&["widget", "line", "window", "ticket", "epoch", "offset"])?;
+    let mut known = vec!["widget", "ticket", "epoch", "offset"];
+    known.extend(widgets::params::NAMES);
+    query.only(&known)?;
     let tenant = tenant_of(&app, &identity, &query)?;
     let widget = query.one("widget")?.ok_or_else(|| Problem::bad_request("widget: is missing"))?;
-    let feed = Feed::parse(widget).ok_or_else(|| Problem::not_found(format!("there is no widget {widget:?}")))?;
-    let window = match query.one("window")? {
-        None => None,
-        Some(name) => Some(live_window(name).ok_or_else(|| Problem::bad_request(window_names()))?),
-    };
-    let params = Params { lines: query.all("line"), window };
+    let what = Wanted::read(widget, &widgets::params::from_query(&query)?)?;
     // A browser that comes again says where it was.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(Position::parse);
     let given = match (query.one("epoch")?, query.one("offset")?) {
@@ -76,6 +73,6 @@ pub async fn events(
         _ => None,
     };
     let counted = app.connections.enter(identity.user_id)?;
-    let wanted = events::Wanted { feed, params, tenant };
+    let wanted = events::Wanted { what, tenant };
     events::respond(app, identity, wanted, last.or(given).as_ref(), counted)
 }

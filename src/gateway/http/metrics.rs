@@ -8,11 +8,10 @@ use serde::Serialize;
 
 use super::caller::Asked;
 use super::{lines_of, needs_database};
-use crate::domain::production::figure::{BucketsMs, Figure, FigureState, Flag, Frame, Pieces, Window};
-use crate::domain::production::sums::Sums;
+use crate::domain::production::figure::{BucketsMs, Figure, FigureState, Flag, Pieces, Window};
 use crate::domain::time::{Ms, Span, as_rfc3339};
 use crate::gateway::App;
-use crate::gateway::history::LineHistory;
+use crate::gateway::history::together::{self, Period, total};
 use crate::gateway::live::frame::{live_window, window_names};
 use crate::gateway::problem::Problem;
 
@@ -89,8 +88,8 @@ pub async fn comparison(State(app): State<Arc<App>>, asked: Asked) -> Result<Jso
     let period = asked.query.period()?.ok_or_else(|| Problem::bad_request("from and to: are missing"))?;
     let before = Span::new(period.from - period.len(), period.from);
     let against = asked.query.span("against_from", "against_to")?.unwrap_or(before);
-    let current = of_period(&app, &asked, &lines, period).await?;
-    let against = of_period(&app, &asked, &lines, against).await?;
+    let current = of(&app, &asked, &lines, Period::Range(period)).await?;
+    let against = of(&app, &asked, &lines, Period::Range(against)).await?;
     Ok(Json(Comparison { current, against }))
 }
 
@@ -105,59 +104,32 @@ async fn figures(app: &App, asked: &Asked) -> Result<Figures, Problem> {
                 None => Window::Shift,
                 Some(name) => live_window(name).ok_or_else(|| Problem::bad_request(window_names()))?,
             };
-            of_window(app, asked, &lines, window).await
+            of(app, asked, &lines, Period::Window(window)).await
         }
-        (None, Some(period)) => of_period(app, asked, &lines, period).await,
+        (None, Some(period)) => of(app, asked, &lines, Period::Range(period)).await,
     }
 }
 
-/// What the topics said last: the same figure that boards show.
-async fn of_window(app: &App, asked: &Asked, lines: &[String], window: Window) -> Result<Figures, Problem> {
+/// The lines' figures, of a window those that the topics said last: the same that boards show.
+async fn of(app: &App, asked: &Asked, lines: &[String], period: Period) -> Result<Figures, Problem> {
     let board = app.hub.board(&asked.tenant.name);
-    let figures: Vec<Figure> = lines.iter().filter_map(|line| board.latest(line, window)).collect();
-    if figures.len() < 2 {
-        return Ok(Figures { figures, total: None });
+    if let Period::Window(window) = period {
+        let figures: Vec<Figure> = lines.iter().filter_map(|line| board.latest(line, window)).collect();
+        // What was told is known without any database; only a total takes more.
+        if figures.len() < 2 {
+            return Ok(Figures { figures, total: None });
+        }
     }
-    let mut parts = Vec::with_capacity(figures.len());
-    for figure in &figures {
-        let Some(line) = figure.line.as_deref() else { continue };
-        parts.push(part(app, asked, line, figure).await?);
-    }
-    Ok(Figures { total: Figure::total(&parts), figures })
-}
-
-/// A line's part in the total of a window.
-async fn part(app: &App, asked: &Asked, line: &str, figure: &Figure) -> Result<(Frame, Sums), Problem> {
-    let database = needs_database(app, &asked.tenant)?;
-    let facts = app.hub.board(&asked.tenant.name).facts(line);
-    let history = LineHistory::of(&database, line, facts.as_ref()).await.map_err(Problem::database)?;
-    let period = Span::new(figure.from, figure.to);
-    let own = history.own(figure.window, period);
-    let mut sums = Sums::default();
-    for span in &own {
-        sums += &history.sums(*span).await.map_err(Problem::database)?;
-    }
-    let holes_ms = period.len() - own.iter().map(Span::len).sum::<Ms>();
-    Ok((Frame { as_of: figure.as_of, holes_ms, ..history.frame(figure.window, period) }, sums))
-}
-
-async fn of_period(app: &App, asked: &Asked, lines: &[String], period: Span) -> Result<Figures, Problem> {
-    let mut figures = Vec::with_capacity(lines.len());
-    let mut parts = Vec::with_capacity(lines.len());
+    let mut told = Vec::with_capacity(lines.len());
     for line in lines {
-        let (frame, sums, figure) = history(app, asked, line, period).await?;
-        figures.push(figure);
-        parts.push((frame, sums));
+        let database = needs_database(app, &asked.tenant)?;
+        let part = together::Part::of(&database, &board, line, period, None).await.map_err(Problem::database)?;
+        if let Some(part) = part {
+            told.push(part.figure().await.map_err(Problem::database)?);
+        }
     }
-    let total = if parts.len() > 1 { Figure::total(&parts) } else { None };
-    Ok(Figures { figures, total })
-}
-
-async fn history(app: &App, asked: &Asked, line: &str, period: Span) -> Result<(Frame, Sums, Figure), Problem> {
-    let database = needs_database(app, &asked.tenant)?;
-    let facts = app.hub.board(&asked.tenant.name).facts(line);
-    let history = LineHistory::of(&database, line, facts.as_ref()).await.map_err(Problem::database)?;
-    history.figure(period).await.map_err(Problem::database)
+    let total = total(&told);
+    Ok(Figures { figures: told.into_iter().map(|told| told.figure).collect(), total })
 }
 
 // === impl Figures ===

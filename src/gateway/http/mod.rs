@@ -4,6 +4,7 @@ pub mod aggregate;
 pub mod audit;
 pub mod auth;
 pub mod caller;
+pub mod dashboard;
 pub mod detections;
 pub mod downtime;
 pub mod keys;

@@ -16,8 +16,8 @@ use serde_json::json;
 use super::caller::{credential, is_foreign};
 use super::query::Query;
 use super::{
-    aggregate, audit, auth, detections, downtime, keys, live, metrics, openapi, own, pieces, production, stop_summary,
-    system, users,
+    aggregate, audit, auth, dashboard, detections, downtime, keys, live, metrics, openapi, own, pieces, production,
+    stop_summary, system, users,
 };
 use crate::gateway::App;
 use crate::gateway::problem::Problem;
@@ -86,6 +86,14 @@ pub fn api() -> Vec<Route> {
         get("/downtime/{downtime_id}", Needs(Look), downtime::one),
         put("/downtime/{downtime_id}", Needs(Classify), downtime::classify),
         get("/commands/{command_id}", Needs(Look), downtime::command),
+        get("/dashboard/widgets", Needs(Look), dashboard::catalogue),
+        post("/dashboard/widgets", Needs(Look), dashboard::page),
+        get("/dashboard/widgets/{widget}", Needs(Look), dashboard::one),
+        get("/dashboard/filters", Needs(Look), dashboard::filters),
+        get("/dashboard/templates", Needs(Look), dashboard::templates),
+        get("/dashboard/layout", Needs(Own), dashboard::layout),
+        put("/dashboard/layout", Needs(Own), dashboard::save_layout),
+        delete("/dashboard/layout", Needs(Own), dashboard::forget_layout),
         get("/data/aggregate", Needs(Look), aggregate::aggregate),
         get("/data/detections", Needs(Look), detections::list),
         get("/data/production/summary", Needs(Look), pieces::summary),

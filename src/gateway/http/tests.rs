@@ -119,6 +119,7 @@ pub(super) fn filled(path: &str) -> String {
         "{line}" => "l1",
         "{downtime_id}" => "l1:1000",
         "{command_id}" | "{product_id}" | "{id}" | "{user_id}" | "{session_id}" | "{key_id}" => "1",
+        "{widget}" => "kpi_oee",
         "{subject}" => "andon.v1.Detection",
         "{version}" => "latest",
         part => part,

@@ -1,6 +1,6 @@
 //! What a tenant's lines are at: its three feeds and who looks at them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -33,6 +33,9 @@ struct Inner {
     state: Log,
     oee: Log,
     downtime: Log,
+    answer: Log,
+    /// Changes of each line's items.
+    pulses: HashMap<Arc<str>, u64>,
     /// Clock of each line.
     clocks: HashMap<Arc<str>, Ms>,
     states: HashMap<Arc<str>, LineNow>,
@@ -84,6 +87,32 @@ impl Board {
             *seen = changes;
             is_new
         });
+    }
+
+    /// Wakes subscribers for what changed elsewhere: an answer that they look at.
+    pub fn nudge(&self) {
+        self.inner.lock().changes += 1;
+        self.wake();
+    }
+
+    /// A number that is another one after any change of the lines in question.
+    pub fn pulse(&self, is_asked: impl Fn(&str) -> bool) -> u64 {
+        let inner = self.inner.lock();
+        inner.pulses.iter().filter(|(line, _)| is_asked(line)).map(|(_, changes)| changes).sum()
+    }
+
+    /// Sets the items of an answer: those of `keys`, and takes the others away.
+    pub fn tell_answer<'a>(&self, items: impl Iterator<Item = (&'a str, String)>, keys: &HashSet<&str>) {
+        let mut inner = self.inner.lock();
+        let line: Arc<str> = Arc::from("");
+        let gone: Vec<Arc<str>> =
+            inner.answer.items().map(|(key, _)| key.clone()).filter(|key| !keys.contains(&**key)).collect();
+        for key in gone {
+            inner.put(Feed::Answer, &key, &line, None, None, None);
+        }
+        for (key, item) in items {
+            inner.put(Feed::Answer, key, &line, None, Some(item.into()), None);
+        }
     }
 
     pub(super) fn read<T>(&self, feed: Feed, read: impl FnOnce(&Log, &HashMap<Arc<str>, Ms>) -> T) -> T {
@@ -213,6 +242,14 @@ impl Board {
         inner.figures.get(&(line.clone(), window)).map(|(_, figure)| figure.clone())
     }
 
+    /// The stop that a line is in.
+    pub fn open_stop(&self, line: &str) -> Option<Stop> {
+        let inner = self.inner.lock();
+        let open = inner.stops.values().map(|(_, stop)| stop);
+        let open = open.filter(|stop| stop.line == line && stop.status == StopStatus::Open);
+        open.max_by_key(|stop| stop.started_at).cloned()
+    }
+
     /// Clock, state and watermark of a line.
     pub fn facts(&self, line: &str) -> Option<LineFacts> {
         let inner = self.inner.lock();
@@ -233,6 +270,7 @@ impl Inner {
             Feed::State => &self.state,
             Feed::Oee => &self.oee,
             Feed::Downtime => &self.downtime,
+            Feed::Answer => &self.answer,
         }
     }
 
@@ -258,9 +296,14 @@ impl Inner {
             Feed::State => &mut self.state,
             Feed::Oee => &mut self.oee,
             Feed::Downtime => &mut self.downtime,
+            Feed::Answer => &mut self.answer,
         };
         let Some(offset) = log.put(key, line, window.map(Window::as_str), item, published_at) else { return };
         self.changes += 1;
+        match self.pulses.get_mut(line) {
+            Some(pulse) => *pulse += 1,
+            None => drop(self.pulses.insert(line.clone(), 1)),
+        }
         let Some(entry) = log.get(key) else { return };
         for (selection, view) in &self.views {
             if selection.feed == feed

@@ -28,6 +28,8 @@ pub enum Feed {
     Oee,
     /// Stops of the last two days; keyed by `downtime_id`.
     Downtime,
+    /// Items of a widget's answer, on a board of its own. No feed that one could ask for.
+    Answer,
 }
 
 /// When a line's owner told something: later tellings are greater. Of one line only.
@@ -49,6 +51,7 @@ pub struct Hub {
 // === impl Feed ===
 
 impl Feed {
+    /// Those that one can subscribe to.
     pub const ALL: [Feed; 3] = [Feed::State, Feed::Oee, Feed::Downtime];
 
     /// The widget's name in the live protocol.
@@ -57,6 +60,7 @@ impl Feed {
             Feed::State => "feed_state",
             Feed::Oee => "feed_oee",
             Feed::Downtime => "feed_downtime",
+            Feed::Answer => "answer",
         }
     }
 

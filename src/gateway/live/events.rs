@@ -12,13 +12,12 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::frame::{Params, Position};
+use super::frame::Position;
 use super::session::{Outgoing, Session};
 use super::{Counted, HEARTBEAT, frame, sent};
 use crate::gateway::App;
 use crate::gateway::clock::now;
 use crate::gateway::directory::Tenant;
-use crate::gateway::hub::Feed;
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::Identity;
 
@@ -43,8 +42,7 @@ struct Stream {
 /// The one subscription.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    pub feed: Feed,
-    pub params: Params,
+    pub what: frame::Wanted,
     pub tenant: Arc<Tenant>,
 }
 
@@ -60,8 +58,8 @@ pub fn respond(
     counted: Counted,
 ) -> Result<Response, Problem> {
     let board = app.hub.board(&wanted.tenant.name);
-    let mut session = Session::new(identity.clone(), board.clone());
-    session.subscribe(ID, wanted.feed, &wanted.params, resume, &wanted.tenant)?;
+    let mut session = Session::new(identity.clone(), board.clone()).with_widgets(&app);
+    session.subscribe(ID, &wanted.what, resume, &wanted.tenant)?;
     let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let hello = frame::hello(HEARTBEAT.as_secs(), now());
@@ -93,8 +91,8 @@ impl Stream {
             if let Some(outgoing) = self.session.next(now()) {
                 sent(&outgoing, now());
                 if outgoing.kind == "must_refetch" {
-                    let Wanted { feed, params, tenant } = &self.wanted;
-                    self.over = self.session.subscribe(ID, *feed, params, None, tenant).is_err();
+                    let Wanted { what, tenant } = &self.wanted;
+                    self.over = self.session.subscribe(ID, what, None, tenant).is_err();
                 }
                 return Some(self.event(&outgoing));
             }

@@ -10,6 +10,7 @@ use crate::domain::time::{Ms, rfc3339};
 use crate::gateway::hub::Feed;
 use crate::gateway::hub::view::push_json;
 use crate::gateway::problem::Problem;
+use crate::gateway::widgets::{self, Widget};
 
 /// The subprotocol.
 pub const PROTOCOL: &str = "andon.v1";
@@ -21,9 +22,18 @@ const MAX_NAMES: usize = 256;
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientFrame {
-    Subscribe { id: u64, feed: Feed, params: Params, resume: Option<Position> },
+    Subscribe { id: u64, wanted: Wanted, resume: Option<Position> },
     Unsubscribe { id: u64 },
     Ping,
+}
+
+/// What is subscribed to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// A raw feed.
+    Feed(Feed, Params),
+    /// A widget of the catalogue.
+    Widget(&'static Widget, widgets::Params),
 }
 
 /// What of a feed.
@@ -69,20 +79,46 @@ impl ClientFrame {
             Some("subscribe") => {
                 let id = with_id()?;
                 let widget = frame.get("widget").and_then(Value::as_str).ok_or_else(|| bad("widget: is missing"))?;
-                let unknown = || Problem::not_found(format!("there is no widget {widget:?}"));
-                let feed = Feed::parse(widget).ok_or_else(|| Refused { id: Some(id), problem: unknown() })?;
+                let none = Map::new();
                 let params = match frame.get("params") {
-                    None | Some(Value::Null) => Params::default(),
-                    Some(Value::Object(params)) => Params::read(params).map_err(|detail| bad(&detail))?,
+                    None | Some(Value::Null) => &none,
+                    Some(Value::Object(params)) => params,
                     Some(_) => return Err(bad("params: an object")),
                 };
+                let wanted = Wanted::read(widget, params).map_err(|problem| Refused { id: Some(id), problem })?;
                 let resume = match frame.get("resume") {
                     None | Some(Value::Null) => None,
                     Some(at) => Some(Position::read(at).ok_or_else(|| bad("resume: an epoch and an offset"))?),
                 };
-                Ok(ClientFrame::Subscribe { id, feed, params, resume })
+                Ok(ClientFrame::Subscribe { id, wanted, resume })
             }
             _ => Err(bad("op: one of subscribe, unsubscribe, ping")),
+        }
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// What a name and its parameters stand for.
+    ///
+    /// # Errors
+    /// An unknown name, and what is wrong with the parameters.
+    pub fn read(widget: &str, params: &Map<String, Value>) -> Result<Wanted, Problem> {
+        if let Some(feed) = Feed::parse(widget) {
+            return Params::read(params).map(|params| Wanted::Feed(feed, params)).map_err(Problem::bad_request);
+        }
+        let unknown = || Problem::not_found(format!("there is no widget {widget:?}"));
+        let widget = widgets::find(widget).ok_or_else(unknown)?;
+        let params = widgets::Params::read(widget, params).map_err(Problem::bad_request)?;
+        Ok(Wanted::Widget(widget, params))
+    }
+
+    /// Lines or groups; empty: all.
+    pub fn lines(&self) -> &[String] {
+        match self {
+            Wanted::Feed(_, params) => &params.lines,
+            Wanted::Widget(_, params) => &params.lines,
         }
     }
 }
@@ -198,7 +234,8 @@ mod tests {
             "resume":{"epoch":"e","offset":9}}"#;
         let params = Params { lines: vec!["l1".into()], window: Some(Window::FiveMinutes) };
         let resume = Some(Position { epoch: "e".into(), offset: 9 });
-        assert_eq!(ClientFrame::parse(text), Ok(ClientFrame::Subscribe { id: 7, feed: Feed::Oee, params, resume }));
+        let wanted = Wanted::Feed(Feed::Oee, params);
+        assert_eq!(ClientFrame::parse(text), Ok(ClientFrame::Subscribe { id: 7, wanted, resume }));
     }
 
     #[test]
@@ -214,6 +251,8 @@ mod tests {
             (r#"{"op":"subscribe","id":1,"widget":"feed_oee","params":{"lines":"l1"}}"#, Some(1), "params.lines"),
             (r#"{"op":"subscribe","id":1,"widget":"feed_oee","params":{"line":[1]}}"#, Some(1), "line"),
             (r#"{"op":"subscribe","id":1,"widget":"feed_oee","resume":{"epoch":"e"}}"#, Some(1), "resume"),
+            (r#"{"op":"subscribe","id":1,"widget":"kpi_oee","params":{"window":"range"}}"#, Some(1), "window"),
+            (r#"{"op":"subscribe","id":1,"widget":"kpi_oee","params":[]}"#, Some(1), "params"),
             (r#"{"op":"look","id":1}"#, Some(1), "op"),
         ] {
             let refused = ClientFrame::parse(text).unwrap_err();

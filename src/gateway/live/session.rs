@@ -6,15 +6,17 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use metrics::{counter, gauge};
 
-use super::frame::{self, ClientFrame, Params, Position, Refused};
+use super::frame::{self, ClientFrame, Position, Refused, Wanted};
 use crate::domain::production::figure::Window;
 use crate::domain::time::Ms;
+use crate::gateway::App;
 use crate::gateway::directory::Tenant;
 use crate::gateway::hub::Feed;
 use crate::gateway::hub::board::Board;
 use crate::gateway::hub::view::{Lost, Op, Selection, View};
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::Identity;
+use crate::gateway::widgets::live::{Answered, Answers};
 use crate::watch::metrics::{CONFLATIONS, SUBSCRIPTIONS};
 
 /// Subscriptions of one connection.
@@ -24,6 +26,8 @@ pub const MAX_SUBSCRIPTIONS: usize = 256;
 pub struct Session {
     identity: Identity,
     board: Arc<Board>,
+    /// For widgets; without it only feeds can be subscribed to.
+    app: Option<Arc<App>>,
     subscriptions: BTreeMap<u64, Subscription>,
     /// Answers that wait to be written: at most one per frame of the client.
     answers: VecDeque<Outgoing>,
@@ -33,6 +37,8 @@ pub struct Session {
 
 struct Subscription {
     view: Arc<View>,
+    /// What keeps a widget's view up to date.
+    answered: Option<Arc<Answered>>,
     /// The client knows everything up to here.
     position: u64,
     phase: Phase,
@@ -43,6 +49,8 @@ struct Subscription {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// A widget's first answer is being made.
+    Waiting,
     /// Snapshot up to here.
     Snapshot(u64),
     /// Resumed, and not told so yet.
@@ -67,7 +75,13 @@ pub struct Outgoing {
 impl Session {
     /// Nothing subscribed yet.
     pub fn new(identity: Identity, board: Arc<Board>) -> Session {
-        Session { identity, board, subscriptions: BTreeMap::new(), answers: VecDeque::new(), served: 0 }
+        let (subscriptions, answers) = (BTreeMap::new(), VecDeque::new());
+        Session { identity, board, app: None, subscriptions, answers, served: 0 }
+    }
+
+    /// With the widgets of `app`.
+    pub fn with_widgets(self, app: &Arc<App>) -> Session {
+        Session { app: Some(app.clone()), ..self }
     }
 
     /// Takes a client's frame; `tenant` as it is now. What there is to answer comes out of [`Session::next`].
@@ -81,8 +95,8 @@ impl Session {
                 self.subscriptions.remove(&id);
                 Ok(())
             }
-            ClientFrame::Subscribe { id, feed, params, resume } => self
-                .subscribe(id, feed, &params, resume.as_ref(), tenant)
+            ClientFrame::Subscribe { id, wanted, resume } => self
+                .subscribe(id, &wanted, resume.as_ref(), tenant)
                 .map_err(|problem| Refused { id: Some(id), problem }),
         });
         if let Err(Refused { id, problem }) = taken {
@@ -97,8 +111,7 @@ impl Session {
     pub fn subscribe(
         &mut self,
         id: u64,
-        feed: Feed,
-        params: &Params,
+        wanted: &Wanted,
         resume: Option<&Position>,
         tenant: &Tenant,
     ) -> Result<(), Problem> {
@@ -108,17 +121,31 @@ impl Session {
         if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
             return Err(Problem::conflict(format!("a connection has at most {MAX_SUBSCRIPTIONS} subscriptions")));
         }
-        let chosen = self.identity.choose(tenant, &params.lines)?;
+        let chosen = self.identity.choose(tenant, wanted.lines())?;
         let lines = chosen.or_else(|| self.identity.permissions.lines.clone()).map(Arc::new);
-        let window = params.window.filter(|_| feed == Feed::Oee).map(Window::as_str);
-        let view = self.board.view(&Selection { feed, lines, window });
+        let (view, answered) = match wanted {
+            Wanted::Feed(feed, params) => {
+                let window = params.window.filter(|_| *feed == Feed::Oee).map(Window::as_str);
+                (self.board.view(&Selection { feed: *feed, lines, window }), None)
+            }
+            Wanted::Widget(widget, params) => {
+                self.identity.needs(widget.right)?;
+                let away = || Problem::unavailable("widgets are not answered here");
+                let app = self.app.as_ref().ok_or_else(away)?;
+                let answered = Answers::of(app, &tenant.name, widget, params.clone(), lines)?;
+                (answered.view(), Some(answered))
+            }
+        };
         let subscription = match resume {
             None => {
-                let head = view.head();
-                Subscription::new(view, 0, Phase::Snapshot(head))
+                let phase = match &answered {
+                    Some(answered) if !answered.is_made() => Phase::Waiting,
+                    _ => Phase::Snapshot(view.head()),
+                };
+                Subscription::new(view, answered, 0, phase)
             }
             Some(at) => match view.resumes(&at.epoch, at.offset) {
-                Ok(()) => Subscription::new(view, at.offset, Phase::Resumed),
+                Ok(()) => Subscription::new(view, answered, at.offset, Phase::Resumed),
                 Err(Lost(reason)) => {
                     self.answer("must_refetch", frame::must_refetch(id, reason));
                     return Ok(());
@@ -156,6 +183,11 @@ impl Session {
             .or_else(|| self.subscriptions.range(..=self.served).find_map(owed))?;
         self.served = id;
         let subscription = self.subscriptions.get_mut(&id)?;
+        if let Some(problem) = subscription.refused() {
+            self.subscriptions.remove(&id);
+            let text = frame::error(Some(id), &problem);
+            return Some(Outgoing { text, kind: "error", position: None, published_at: None });
+        }
         if let Err(Lost(reason)) = subscription.still_reached() {
             self.subscriptions.remove(&id);
             let text = frame::must_refetch(id, reason);
@@ -173,38 +205,52 @@ impl Session {
 // === impl Subscription ===
 
 impl Subscription {
-    fn new(view: Arc<View>, position: u64, phase: Phase) -> Subscription {
+    fn new(view: Arc<View>, answered: Option<Arc<Answered>>, position: u64, phase: Phase) -> Subscription {
         gauge!(SUBSCRIPTIONS).increment(1.0);
         let changes = view.changes();
-        Subscription { view, position, phase, changes, told: 0 }
+        Subscription { view, answered, position, phase, changes, told: 0 }
+    }
+
+    /// Why a widget will have no answer.
+    fn refused(&self) -> Option<Problem> {
+        self.answered.as_ref()?.refused()
     }
 
     /// A client that resumed may know an offset beyond the view's last change: that of a snapshot.
     fn head(&self) -> u64 {
         match self.phase {
+            // Nothing was told, so that nothing is missing.
+            Phase::Waiting => 0,
             Phase::Snapshot(until) => self.view.head().max(until),
             Phase::Resumed | Phase::Live => self.view.head().max(self.position),
         }
     }
 
     fn owed(&self) -> bool {
-        self.phase != Phase::Live || self.view.head() > self.position
+        match self.phase {
+            Phase::Waiting => self.answered.as_ref().is_some_and(|answered| answered.is_made()),
+            Phase::Live => self.view.head() > self.position,
+            Phase::Snapshot(_) | Phase::Resumed => true,
+        }
     }
 
     /// A client can be so slow that removals it was not told of are forgotten meanwhile.
     fn still_reached(&self) -> Result<(), Lost> {
         match self.phase {
             // What was removed before or during the snapshot is not in it, or in a piece that is told already.
-            Phase::Snapshot(_) if self.position == 0 => Ok(()),
+            Phase::Waiting | Phase::Snapshot(_) if self.position == 0 => Ok(()),
             _ => self.view.resumes(self.view.epoch(), self.position),
         }
     }
 
     fn advance(&mut self, id: u64, now: Ms) -> Outgoing {
         let changes = self.view.changes();
+        if self.phase == Phase::Waiting {
+            self.phase = Phase::Snapshot(self.view.head());
+        }
         let (op, until) = match self.phase {
             Phase::Snapshot(until) => (Op::Snapshot, until),
-            Phase::Resumed | Phase::Live => (Op::Change, self.view.head().max(self.position)),
+            Phase::Waiting | Phase::Resumed | Phase::Live => (Op::Change, self.view.head().max(self.position)),
         };
         let body = self.view.frame(op, self.position, until, now);
         self.position = body.offset;

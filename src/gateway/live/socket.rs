@@ -104,7 +104,7 @@ impl Connection {
     /// Serves until either side ends it.
     pub async fn serve(self, mut socket: WebSocket) {
         let board = self.app.hub.board(&self.tenant);
-        let mut session = Session::new(self.identity.clone(), board.clone());
+        let mut session = Session::new(self.identity.clone(), board.clone()).with_widgets(&self.app);
         let mut changed = board.watch();
         let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);

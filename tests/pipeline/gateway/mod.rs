@@ -74,7 +74,7 @@ name = "l2"
 pub(in crate::pipeline) struct Bench {
     site: Site,
     tenant: String,
-    db: Arc<TenantDb>,
+    pub(in crate::pipeline) db: Arc<TenantDb>,
     config: Arc<Config>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -82,8 +82,13 @@ pub(in crate::pipeline) struct Bench {
 
 impl Bench {
     pub(in crate::pipeline) async fn new() -> Bench {
+        Bench::of("gateway", spec, &["l1", "l2"]).await
+    }
+
+    /// A site of another plant.
+    pub(in crate::pipeline) async fn of(name: &str, spec: fn(&str) -> TenantSpec, lines: &[&str]) -> Bench {
         let site = Site::new();
-        let tenant = site.tenant("gateway");
+        let tenant = site.tenant(name);
         let store = Arc::new(Store::connect(&site.global_url()).await.expect("the database is up"));
         store.migrate().await.expect("migrated");
         store.apply_spec(&spec(&tenant), BEGINNING, "test", false).await.expect("applied");
@@ -103,7 +108,7 @@ impl Bench {
         let config = Arc::new(config);
         let admin = Admin::connect(&Settings::new(&site.servers.kafka, &config.kafka)).expect("kafka is up");
         admin.ensure_tenant_topics(&tenant).await.expect("made");
-        for line in ["l1", "l2"] {
+        for line in lines {
             admin.ensure_line_topics(&tenant, line, None).await.expect("made");
         }
         let (stop, ids, health) = (CancellationToken::new(), Arc::new(SchemaIds::builtin()), Health::new());
@@ -138,7 +143,7 @@ impl Bench {
         store.change_user(user.id, 1, &change, now()).await.expect("changed");
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(in crate::pipeline) fn url(&self, path: &str) -> String {
         format!("http://{}/api/v1{path}", self.config.listen)
     }
 
@@ -202,7 +207,8 @@ struct Sub {
 }
 
 fn key(item: &Value) -> String {
-    item.get("downtime_id").unwrap_or(&item["line"]).as_str().expect("a key").to_owned()
+    let own = item.get("key").or_else(|| item.get("downtime_id"));
+    own.unwrap_or(&item["line"]).as_str().expect("a key").to_owned()
 }
 
 impl Live {
@@ -243,6 +249,34 @@ impl Live {
             frame["resume"] = position.clone();
         }
         self.socket.send(Message::Text(frame.to_string().into())).await.expect("sent");
+    }
+
+    pub(in crate::pipeline) async fn subscribe_to(&mut self, id: u64, widget: &str, params: &Value) {
+        let frame = json!({"op": "subscribe", "id": id, "widget": widget, "params": params});
+        self.socket.send(Message::Text(frame.to_string().into())).await.expect("sent");
+    }
+
+    pub(in crate::pipeline) async fn unsubscribe(&mut self, id: u64) {
+        let frame = json!({"op": "unsubscribe", "id": id});
+        self.socket.send(Message::Text(frame.to_string().into())).await.expect("sent");
+        self.subs.remove(&id);
+    }
+
+    /// A subscription's items once its first snapshot is whole; the problem's detail where it is refused.
+    pub(in crate::pipeline) async fn snapshot(&mut self, id: u64) -> Result<Vec<Value>, String> {
+        loop {
+            let frame = self.hear().await.expect("an open socket");
+            if frame["id"] != id {
+                continue;
+            }
+            match frame["op"].as_str() {
+                Some("error") => return Err(frame["problem"]["detail"].as_str().expect("a detail").to_owned()),
+                Some("snapshot") if frame["more"] == false => {
+                    return Ok(self.subs[&id].items.values().cloned().collect());
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Hears until a subscription has an item that will do.
