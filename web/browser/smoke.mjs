@@ -80,7 +80,7 @@ try {
   await picture("wall");
   step(`the wall shows ${tiles.map((tile) => `${tile.line}: ${tile.word} ${tile.held}`).join(", ")}`);
 
-  await page.goto(`${base}/`);
+  await page.goto(`${base}/lines`);
   await page.locator("table.lines tbody tr").first().waitFor(PATIENCE);
   const listed = await page.locator("table.lines tbody tr").count();
   assert.equal(listed, tiles.length, "the list and the wall do not show the same lines");

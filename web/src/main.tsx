@@ -7,6 +7,7 @@ import { useEffect } from "preact/hooks";
 import { startTicking } from "./clock.ts";
 import { locale, t } from "./i18n/index.ts";
 import { startLive } from "./live/page.ts";
+import { DashboardPage } from "./pages/dashboard.tsx";
 import { LinePage } from "./pages/line.tsx";
 import { LoginPage } from "./pages/login.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
@@ -16,9 +17,13 @@ import { LinkBar } from "./parts/link.tsx";
 import { loadReasons } from "./reasons.ts";
 import { route, startRouter } from "./router.ts";
 import { loadSession, session, unreachable } from "./session.ts";
+import { startTheme } from "./theme.ts";
 import "uplot/dist/uPlot.min.css";
 import "./styles/base.css";
 import "./styles/desk.css";
+import "./styles/light.css";
+import "./styles/dash.css";
+import "./styles/grid.css";
 import "./styles/line.css";
 import "./styles/stops.css";
 import "./styles/wall.css";
@@ -61,12 +66,13 @@ function App() {
     <>
       <Header />
       <LinkBar />
+      {at.page === "dashboard" && <DashboardPage />}
       {at.page === "overview" && <OverviewPage />}
       {at.page === "line" && <LinePage key={at.line} line={at.line} />}
       {at.page === "unknown" && (
         <main id="main" class="page">
           <p>{t("error.notFound")}</p>
-          <a href="/">{t("nav.back")}</a>
+          <a href="/lines">{t("nav.back")}</a>
         </main>
       )}
     </>
@@ -76,6 +82,7 @@ function App() {
 effect(() => {
   document.documentElement.lang = locale.value;
 });
+startTheme();
 startRouter();
 startTicking();
 startLive();

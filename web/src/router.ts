@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 
 export type Route =
+  | { page: "dashboard" }
   | { page: "overview" }
   | { page: "wall"; lines: string[]; columns: number | null }
   | { page: "line"; line: string }
@@ -15,6 +16,8 @@ export function routeOf(path: string, search: string): Route {
   const parts = path.split("/").filter((part) => part !== "");
   switch (parts[0]) {
     case undefined:
+      return { page: "dashboard" };
+    case "lines":
       return { page: "overview" };
     case "wall": {
       const columns = Number(query.get("columns"));
@@ -38,7 +41,7 @@ export function routeOf(path: string, search: string): Route {
   }
 }
 
-export const route = signal<Route>({ page: "overview" });
+export const route = signal<Route>({ page: "dashboard" });
 
 function read(): void {
   route.value = routeOf(location.pathname, location.search);

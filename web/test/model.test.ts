@@ -319,7 +319,8 @@ test("reasons become a tree; lost parents and circles do no harm", () => {
 });
 
 test("addresses", () => {
-  assert.deepEqual(routeOf("/", ""), { page: "overview" });
+  assert.deepEqual(routeOf("/", ""), { page: "dashboard" });
+  assert.deepEqual(routeOf("/lines", ""), { page: "overview" });
   assert.deepEqual(routeOf("/line/l1", ""), { page: "line", line: "l1" });
   assert.deepEqual(routeOf("/wall", "?line=l1&line=l2,l3&columns=2"), {
     page: "wall",

@@ -38,7 +38,7 @@ export function LinePage({ line }: { line: string }) {
   const known = states.value.status;
   return (
     <main id="main" tabIndex={-1} class="page">
-      <a class="back" href="/">
+      <a class="back" href="/lines">
         ← {t("nav.back")}
       </a>
       <p>{known === "waiting" ? t("link.connecting") : t("line.unknown", { line })}</p>
@@ -90,7 +90,7 @@ function Line({ item }: { item: LineNow }) {
       tabIndex={-1}
       class={`page line-page ${times.stale ? "stale" : ""} ${linkLost.value === null ? "" : "held"}`}
     >
-      <a class="back" href="/">
+      <a class="back" href="/lines">
         ← {t("nav.back")}
       </a>
       <Announce lines={useMemo(() => [item], [item])} />

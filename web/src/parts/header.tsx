@@ -3,6 +3,7 @@
 import { chooseLocale, locale, LOCALES, t } from "../i18n/index.ts";
 import { route } from "../router.ts";
 import { session, signOut } from "../session.ts";
+import { chooseTheme, theme } from "../theme.ts";
 
 export function LanguageSwitch() {
   return (
@@ -16,6 +17,18 @@ export function LanguageSwitch() {
           onClick={() => chooseLocale(one)}
         >
           {one.toUpperCase()}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function ThemeSwitch() {
+  return (
+    <div class="segmented language" role="group" aria-label={t("nav.theme")}>
+      {(["dark", "light"] as const).map((one) => (
+        <button type="button" key={one} aria-pressed={theme.value === one} onClick={() => chooseTheme(one)}>
+          {t(`theme.${one}`)}
         </button>
       ))}
     </div>
@@ -36,7 +49,10 @@ export function Header() {
       </a>
       {user && (
         <nav aria-label={t("nav.main")}>
-          <a href="/" aria-current={page === "overview" ? "page" : undefined}>
+          <a href="/" aria-current={page === "dashboard" ? "page" : undefined}>
+            {t("nav.dashboard")}
+          </a>
+          <a href="/lines" aria-current={page === "overview" ? "page" : undefined}>
             {t("nav.overview")}
           </a>
           <a href="/wall">{t("nav.wall")}</a>
@@ -44,6 +60,7 @@ export function Header() {
       )}
       <span class="grow" />
       {user && <span class="who">{user.company || user.tenant}</span>}
+      <ThemeSwitch />
       <LanguageSwitch />
       {user && (
         <button type="button" class="plain" title={user.username} onClick={() => void signOut()}>
