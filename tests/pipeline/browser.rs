@@ -74,8 +74,8 @@ impl Drop for Plant {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_sees_lines_live_and_gives_a_stop_its_reason() {
+/// Runs a script of `web/browser` as an operator of a plant of its own.
+async fn browse(script: &str) {
     let site = Site::new();
     let tenant = site.tenant("browser");
     let folder = tempfile::tempdir().expect("a scratch folder");
@@ -97,7 +97,7 @@ async fn a_person_sees_lines_live_and_gives_a_stop_its_reason() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut browser = tokio::process::Command::new("node");
     let told = browser
-        .arg("browser/smoke.mjs")
+        .arg(script)
         .current_dir(root.join("web"))
         .env("ANDON_URL", &andon.url)
         .env("ANDON_USER", "marta")
@@ -105,9 +105,19 @@ async fn a_person_sees_lines_live_and_gives_a_stop_its_reason() {
         .env("ANDON_SHOTS", root.join("target/browser"))
         .kill_on_drop(true)
         .output();
-    let told = tokio::time::timeout(crate::support::PATIENCE * 3, told).await.expect("the browser takes too long");
+    let told = tokio::time::timeout(crate::support::PATIENCE * 4, told).await.expect("the browser takes too long");
     let told = told.expect("node cannot be started: `make test` installs it");
     let said = format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
     println!("{said}");
     assert!(told.status.success(), "in the browser:\n{said}\npictures are in target/browser");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_sees_lines_live_and_gives_a_stop_its_reason() {
+    browse("browser/smoke.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_widgets_is_live_ones_own_and_dims_when_the_link_is_lost() {
+    browse("browser/dashboard.mjs").await;
 }

@@ -20,6 +20,7 @@ use super::{
     stop_summary, system, users,
 };
 use crate::gateway::App;
+use crate::gateway::live::asyncapi;
 use crate::gateway::problem::Problem;
 use crate::gateway::questions::Question;
 use crate::gateway::rights::{Identity, Right};
@@ -110,6 +111,7 @@ pub fn api() -> Vec<Route> {
         get("/system/health", Known, system::health),
         get("/system/version", Known, system::version),
         get("/openapi.json", Open, openapi::document),
+        get("/asyncapi.json", Open, asyncapi::document),
     ]
 }
 

@@ -3,6 +3,7 @@
 //! [`frame`] says what is on the wire, [`session`] what a connection is owed; both know no socket. [`socket`] and
 //! [`events`] carry it.
 
+pub mod asyncapi;
 pub mod events;
 pub mod frame;
 pub mod session;

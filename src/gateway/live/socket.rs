@@ -71,6 +71,17 @@ pub struct Connection {
 // === impl Close ===
 
 impl Close {
+    pub const ALL: [Close; 8] = [
+        Close::Restart,
+        Close::OtherRights,
+        Close::Slow,
+        Close::Silent,
+        Close::Flood,
+        Close::NotText,
+        Close::Ended,
+        Close::TenantGone,
+    ];
+
     pub fn code(self) -> u16 {
         match self {
             Close::Restart => 4000,

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::asyncapi::tests::is_documented;
 use super::session::{MAX_SUBSCRIPTIONS, Session};
 use crate::config::tenant::TenantSpec;
 use crate::domain::production::changes::LineState;
@@ -89,6 +90,7 @@ fn key(item: &Value) -> String {
 impl Client {
     fn hear(&mut self, text: &str) {
         assert!(text.len() <= FRAME_BYTES, "a frame of {} bytes", text.len());
+        is_documented(text);
         let frame: Value = serde_json::from_str(text).unwrap();
         match frame["op"].as_str().unwrap() {
             "snapshot" => {
