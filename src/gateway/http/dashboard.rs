@@ -312,7 +312,63 @@ pub async fn templates(State(app): State<Arc<App>>, asked: Asked) -> Result<Json
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{Bench, read as answer_of};
     use super::*;
+
+    #[tokio::test]
+    async fn a_hidden_line_is_none_to_every_widget() {
+        let bench = Bench::new();
+        let token = bench.token("VIEWER", Some("demo"), Some(r#"{"lines": ["l2"]}"#));
+        for widget in CATALOGUE {
+            for line in ["l1", "l9"] {
+                let path = format!("/api/v1/dashboard/widgets/{}?line={line}", widget.id);
+                let (status, body) = bench.get(&path, &token).await;
+                assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {body}");
+                assert!(!body.to_string().contains("title\":\"Filler"), "{path}: {body}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_wrongly_is_refused_by_name() {
+        let bench = Bench::new();
+        let token = bench.token("VIEWER", Some("demo"), None);
+        for (path, status, word) in [
+            ("kpi_x", StatusCode::NOT_FOUND, "kpi_x"),
+            ("kpi_oee?window=year", StatusCode::BAD_REQUEST, "window"),
+            ("kpi_oee?lines=l1", StatusCode::BAD_REQUEST, "lines"),
+            ("kpi_oee?from=1970-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", StatusCode::BAD_REQUEST, "800 days"),
+            (
+                "chart_production?from=2025-01-01T00:00:00Z&to=2026-01-01T00:00:00Z&interval=minute",
+                StatusCode::BAD_REQUEST,
+                "interval",
+            ),
+        ] {
+            let (told, body) = bench.get(&format!("/api/v1/dashboard/widgets/{path}"), &token).await;
+            assert_eq!(told, status, "{path}: {body}");
+            assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(word)), "{path}: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_one_widget_is_said_in_its_place() {
+        let bench = Bench::new();
+        let bearer = format!("Bearer {}", bench.token("VIEWER", Some("demo"), None));
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let page = json!({"params": {"window": "1h"}, "widgets": [
+            {"id": "a", "widget": "kpi_x"}, {"id": "b", "widget": "kpi_oee", "params": {"line": "l9"}}]});
+        let response = bench.send("POST", "/api/v1/dashboard/widgets", &headers, &page.to_string()).await;
+        let (status, body) = answer_of(response).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let told: Vec<_> =
+            body["items"].as_array().unwrap().iter().map(|one| (&one["id"], &one["problem"]["status"])).collect();
+        assert_eq!(told, [(&json!("a"), &json!(404)), (&json!("b"), &json!(404))]);
+
+        let many: Vec<Value> = (0..61).map(|n| json!({"id": n.to_string(), "widget": "kpi_oee"})).collect();
+        let body = json!({"widgets": many}).to_string();
+        let response = bench.send("POST", "/api/v1/dashboard/widgets", &headers, &body).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    }
 
     #[test]
     fn a_period_of_its_own_takes_the_place_of_the_pages() {

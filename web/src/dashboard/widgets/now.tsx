@@ -14,7 +14,7 @@ export function AndonWidget({ items, about, onStop }: WidgetProps) {
   const tiles = itemsOf<AndonTile>(items).sort((a, b) => about.lines.indexOf(a.line) - about.lines.indexOf(b.line));
   if (tiles.length === 0) return <p class="quiet">{t("overview.empty")}</p>;
   return (
-    <ul class="andons">
+    <ul class={`andons ${tiles.length === 1 ? "single" : ""}`}>
       {tiles.map((tile) => (
         <li key={tile.key} class={`andon andon-${tile.state}`}>
           <a href={`/line/${encodeURIComponent(tile.line)}`}>{tile.title}</a>
@@ -41,9 +41,16 @@ export function AndonWidget({ items, about, onStop }: WidgetProps) {
   );
 }
 
+/** Milliseconds that are accounted for: of hours before the first detection none. */
+function known(hour: Hour): number {
+  return LINE_STATES.reduce((sum, state) => sum + hour.buckets_ms[state], 0);
+}
+
 export function HoursWidget({ items, about }: WidgetProps) {
-  const hours = itemsOf<Hour>(items).sort((a, b) => Date.parse(a.from) - Date.parse(b.from));
   const asOf = Date.parse(about.as_of ?? "");
+  const hours = itemsOf<Hour>(items)
+    .filter((hour) => Date.parse(hour.to) > asOf || known(hour) > 0)
+    .sort((a, b) => Date.parse(a.from) - Date.parse(b.from));
   const most = Math.max(1, ...hours.map((hour) => Math.max(hour.actual, hour.plan ?? 0)));
   if (hours.length === 0) return <p class="quiet">{t("figure.noShift")}</p>;
   return (

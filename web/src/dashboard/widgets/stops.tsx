@@ -43,7 +43,7 @@ export function StopTable({ items, about, onStop }: WidgetProps) {
               <button type="button" class="reason-button" onClick={() => onStop(stop)}>
                 <span class={stop.reason_code ? "" : "quiet"}>{reasonOf(stop)}</span>
                 {stop.planned && <span class="badge">{t("stops.planned")}</span>}
-                {pending.value.has(stop.downtime_id) && <span class="quiet"> …</span>}
+                {["sent", "slow"].includes(pending.value.get(stop.downtime_id)?.status ?? "") && <span class="quiet"> …</span>}
                 {stop.comment && <span class="stop-comment">{stop.comment}</span>}
               </button>
             </td>

@@ -6,7 +6,7 @@ import uPlot from "uplot";
 
 import { Chart } from "../../chart/chart.tsx";
 import { type Band, bandAt, drawBands, drawStretches, timeAxis, token, valueAxis } from "../../chart/style.ts";
-import { count, percent } from "../../format.ts";
+import { decimal, percent } from "../../format.ts";
 import { outsideOf } from "../../history.ts";
 import { locale, t } from "../../i18n/index.ts";
 import type { Stretch } from "../../series.ts";
@@ -28,11 +28,13 @@ interface PlotProps extends WidgetProps {
   bands: Band[];
   stretches: Stretch[];
   label: string;
+  /** Said while nothing is pointed at. */
+  unit: string;
   onBand?: (id: string) => void;
 }
 
 /** Steps over time. Dragging zooms, a click on a band chooses it, two clicks show everything again. */
-function Plot({ xs, series, bands, stretches, label, onBand, about, look, height, onZoom }: PlotProps) {
+function Plot({ xs, series, bands, stretches, label, unit, onBand, about, look, height, onZoom }: PlotProps) {
   const hovered = useSignal<number | null>(null);
   const span = shownSpan(about, look.value);
   const live = useRef({ span, bands, stretches, onBand, onZoom });
@@ -46,7 +48,7 @@ function Plot({ xs, series, bands, stretches, label, onBand, about, look, height
       y: { range: (_c: uPlot, _min: number, max: number): [number, number] => [0, Math.max(max ?? 0, 1) * 1.08] },
     },
     tzDate: (at: number) => uPlot.tzDate(new Date(at * 1000), zone.value),
-    axes: [timeAxis(locale.value, zone.value), valueAxis((value) => count(value, locale.value))],
+    axes: [timeAxis(locale.value, zone.value), valueAxis((value) => decimal(value, locale.value))],
     series: [
       {},
       ...series.map((one) => ({
@@ -79,11 +81,12 @@ function Plot({ xs, series, bands, stretches, label, onBand, about, look, height
   return (
     <div class="plot">
       <output class="readout">
+        {at === null && unit}
         {at !== null && moment(at * 1000, about)}
         {at !== null &&
           series.map((one) => {
             const value = one.values[index ?? 0] ?? null;
-            return ` · ${one.label} ${value === null ? "—" : count(value, locale.value)}`;
+            return ` · ${value === null ? "—" : decimal(value, locale.value)} ${one.label}`;
           })}
       </output>
       <Chart
@@ -123,18 +126,19 @@ export function ProductionWidget(props: WidgetProps) {
   );
   const { area, product } = look.value;
   const filtered = area !== null || product !== null;
-  const made = (cut: Cut) => (filtered ? cut.quantity : cut.pieces.good);
+  const lines = Math.max(1, about.lines.length);
+  const rate = (cut: Cut) => perMinute(cut, filtered ? (cut.quantity ?? 0) : cut.pieces.good, lines);
   const xs = useMemo(() => closed(cuts), [cuts]);
   const series = useMemo(
     () => [
       {
-        label: t("figure.pieces"),
+        label: t("line.production.unit"),
         color: "series",
         fill: "series-fill",
-        values: [...cuts.map((cut) => (isBlind(cut) ? null : made(cut))), null],
+        values: [...cuts.map((cut) => (isBlind(cut) ? null : rate(cut))), null],
       },
     ],
-    [cuts, filtered, locale.value],
+    [cuts, filtered, lines, locale.value],
   );
   const stretches = useMemo(() => stretchesOf(cuts), [cuts]);
   const chosen = (id: string) => {
@@ -149,9 +153,17 @@ export function ProductionWidget(props: WidgetProps) {
       bands={bands}
       stretches={stretches}
       label={t("dash.productionLabel", { cuts: cuts.length, stops: stops.length })}
+      unit={t("line.production.unit")}
       onBand={chosen}
     />
   );
+}
+
+/** Of a stretch that is not over, or began before the first detection, the rate of what is known of it. */
+function perMinute(cut: Cut, pieces: number, lines: number): number | null {
+  const length = Date.parse(cut.to) - Date.parse(cut.from);
+  const known = length - cut.outside_ms / lines;
+  return known < Math.min(10_000, length) ? null : (pieces * 60_000) / known;
 }
 
 /** Nothing was seen and nothing came: a blind stretch is not an empty one. */
@@ -223,6 +235,7 @@ function PartsCompared(props: WidgetProps) {
         bands={[]}
         stretches={[]}
         label={t("dash.comparisonLabel", { cuts: cuts.length })}
+        unit={t(`dash.interval.${(props.about.interval ?? "hour") as "hour"}`)}
       />
     </>
   );
