@@ -123,6 +123,10 @@ impl Reader for Consumer {
         }
     }
 
+    fn leave(&mut self, timeout: Duration) {
+        std::thread::sleep(timeout);
+    }
+
     fn start(&mut self, topic: &str, offset: i64) -> Result<bool, ConsumerError> {
         Consumer::start(self, topic, offset)
     }

@@ -24,6 +24,13 @@ use crate::watch::metrics;
 const AT_ONCE: usize = 10_000;
 /// How long a poll waits for a first record.
 const WAIT: Duration = Duration::from_millis(20);
+/// How long one turn waits for the shards while records are left where they are.
+const WORKING_OFF: Duration = Duration::from_millis(5);
+/// A tenant of which nothing was heard for this long has nobody waiting for its records; one that had much waiting
+/// within it is working off a backlog.
+const LATELY: Duration = Duration::from_secs(1);
+/// Records are left where they are for this long at most; what is too full then is paused.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// A line that was refused or lost is asked for again after this.
 const AGAIN: Duration = Duration::from_secs(3);
 
@@ -49,6 +56,8 @@ const LAG_EVERY: Duration = Duration::from_secs(2);
 /// [`Consumer`]: crate::kafka::consumer::Consumer
 pub trait Reader {
     fn poll(&mut self, max: usize, timeout: Duration, on: &mut dyn FnMut(Event<'_>));
+    /// Leaves what has come where it is for a moment.
+    fn leave(&mut self, timeout: Duration);
     fn start(&mut self, topic: &str, offset: i64) -> Result<bool, ConsumerError>;
     /// First offset that a topic still has.
     fn beginning(&self, topic: &str) -> Result<i64, ConsumerError>;
@@ -71,11 +80,23 @@ pub struct Listener<C> {
     health: Health,
     clock: C,
     progress: Progress,
-    paused: HashMap<String, bool>,
+    fill: HashMap<String, Fill>,
+    /// Since when records are left where they are.
+    leaving: Option<Instant>,
     /// Under which a topic is being read.
     reading: HashMap<String, Grant>,
     again: Vec<(Instant, String)>,
     measured: Instant,
+}
+
+/// How much of a tenant waits in memory.
+#[derive(Default)]
+struct Fill {
+    is_paused: bool,
+    /// When its records came last.
+    heard: Option<Instant>,
+    /// When much of it waited last.
+    much: Option<Instant>,
 }
 
 /// Lines that this process has been given and whether their topics were read to the end.
@@ -125,7 +146,8 @@ impl<C: Clock> Listener<C> {
             health,
             clock,
             progress: Progress::default(),
-            paused: HashMap::new(),
+            fill: HashMap::new(),
+            leaving: None,
             reading: HashMap::new(),
             again: Vec::new(),
             measured,
@@ -151,7 +173,10 @@ impl<C: Clock> Listener<C> {
             measure_lag(reader);
         }
         self.serve(reader);
-        self.hold_back(reader);
+        if self.hold_back(reader) {
+            reader.leave(WORKING_OFF);
+            return Ok(());
+        }
         let mut chunks: BTreeMap<String, Chunk> = BTreeMap::new();
         let mut fatal = None;
         reader.poll(AT_ONCE, WAIT, &mut |event| match event {
@@ -236,40 +261,77 @@ impl<C: Clock> Listener<C> {
 
     /// A start makes an end of a pause: a line of a tenant that is held back is held back too.
     fn hold_if_paused(&self, reader: &mut impl Reader, topic: &str) -> Result<(), ConsumerError> {
-        if owner_of(topic).is_some_and(|(tenant, _)| self.paused.get(&tenant) == Some(&true)) {
+        if owner_of(topic).is_some_and(|(tenant, _)| self.fill.get(&tenant).is_some_and(|fill| fill.is_paused)) {
             reader.pause(topic)?;
         }
         Ok(())
     }
 
-    /// Pauses tenants that have too much waiting and lets them go on once they have worked it off.
-    fn hold_back(&mut self, reader: &mut impl Reader) {
+    /// Keeps what waits in memory bounded; `true`: nothing is to be polled now.
+    ///
+    /// A pause throws away what the client has fetched, and it takes up to a second to fetch again after it. So a
+    /// backlog is left where it is until the shards have worked some of it off, and only a tenant that would keep
+    /// others waiting, or stays too full for long, is paused.
+    fn hold_back(&mut self, reader: &mut impl Reader) -> bool {
+        let now = self.clock.instant();
+        let is_late = |at: Option<Instant>| at.is_some_and(|at| now.duration_since(at) < LATELY);
+        let mut too_full = Vec::new();
+        let mut worked_off = Vec::new();
+        let mut others_wait = false;
         for shard in self.shards.iter() {
             let waiting = shard.buffered.load(Ordering::Relaxed);
-            let held = self.paused.entry(shard.key().clone()).or_default();
-            let hold = if *held { waiting > self.buffered_max / 2 } else { waiting > self.buffered_max };
-            if hold == *held {
-                continue;
+            let fill = self.fill.entry(shard.key().clone()).or_default();
+            if waiting > self.buffered_max / 8 {
+                fill.much = Some(now);
             }
-            *held = hold;
-            let own = |topic: &String| owner_of(topic).is_some_and(|(tenant, _)| tenant == *shard.key());
-            for topic in reader.owned().into_iter().filter(own) {
-                let done = if hold { reader.pause(&topic) } else { reader.resume(&topic) };
-                if let Err(why) = done {
-                    self.complain(&why);
-                }
+            match fill.is_paused {
+                true if waiting <= self.buffered_max / 2 => worked_off.push(shard.key().clone()),
+                false if waiting > self.buffered_max => too_full.push(shard.key().clone()),
+                false => others_wait |= is_late(fill.heard) && !is_late(fill.much),
+                true => {}
             }
         }
+        for tenant in worked_off {
+            self.hold(reader, tenant, false);
+        }
+        if too_full.is_empty() {
+            self.leaving = None;
+            return false;
+        }
+        let since = *self.leaving.get_or_insert(now);
+        if !others_wait && now.duration_since(since) < PATIENCE {
+            return true;
+        }
+        self.leaving = None;
+        for tenant in too_full {
+            self.hold(reader, tenant, true);
+        }
+        false
     }
 
-    fn flush_one(&self, topic: &str, chunks: &mut BTreeMap<String, Chunk>) {
+    /// Pauses what is read of a tenant, or goes on with it.
+    fn hold(&mut self, reader: &mut impl Reader, tenant: String, hold: bool) {
+        let own = |topic: &String| owner_of(topic).is_some_and(|(owner, _)| owner == tenant);
+        for topic in reader.owned().into_iter().filter(own) {
+            let done = if hold { reader.pause(&topic) } else { reader.resume(&topic) };
+            if let Err(why) = done {
+                self.complain(&why);
+            }
+        }
+        self.fill.entry(tenant).or_default().is_paused = hold;
+    }
+
+    fn flush_one(&mut self, topic: &str, chunks: &mut BTreeMap<String, Chunk>) {
         if let Some(chunk) = chunks.remove(topic) {
             self.send(topic, chunk);
         }
     }
 
-    fn send(&self, topic: &str, chunk: Chunk) {
+    fn send(&mut self, topic: &str, chunk: Chunk) {
         let Some((tenant, line)) = owner_of(topic) else { return };
+        if let Some(fill) = self.fill.get_mut(&tenant) {
+            fill.heard = Some(self.clock.instant());
+        }
         if let (Some(shard), Some(grant)) = (self.shards.get(&tenant), self.reading.get(topic)) {
             shard.buffered.fetch_add(chunk.len(), Ordering::Relaxed);
             let _ = shard.inbox.send(ToShard::Records { line, chunk, grant: grant.clone() });
@@ -308,3 +370,7 @@ impl Progress {
         health.set("lines", state);
     }
 }
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

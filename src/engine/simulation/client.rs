@@ -123,6 +123,9 @@ impl Reader for Client {
         }
     }
 
+    // Time passes between the listener's turns.
+    fn leave(&mut self, _: Duration) {}
+
     fn start(&mut self, topic: &str, offset: i64) -> Result<bool, ConsumerError> {
         let mut state = self.process.world.state();
         let Some(reading) = self.owned.get_mut(topic) else { return Ok(false) };
