@@ -179,7 +179,7 @@ function Cell({ placed, type, look, editing, layout, onLayout, onStop, onZoom, a
 
 /** Lists and tables can be longer than their place. */
 const isScrolled = (type: WidgetType): boolean =>
-  type.group !== "chart" || ["chart_area", "pareto_downtime", "chart_product"].includes(type.widget);
+  type.group !== "chart" || ["chart_area", "pareto_downtime", "chart_product", "timeline_state", "waterfall_losses"].includes(type.widget);
 
 /** Follows the pointer in steps of the grid. */
 function useDrag(grid: { current: HTMLDivElement | null }, placed: Placed, change: (to: Partial<Placed>) => void) {

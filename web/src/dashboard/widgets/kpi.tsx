@@ -38,8 +38,8 @@ export function KpiWidget({ widget, items }: WidgetProps) {
         {widget === "kpi_oee" && figure.oee_interval && (
           <span title={t("figure.interval.hint")}>
             {t("figure.interval", {
-              low: percent(figure.oee_interval[0], locale.value, 0),
-              high: percent(figure.oee_interval[1], locale.value, 0),
+              low: percent(figure.oee_interval[0], locale.value),
+              high: percent(figure.oee_interval[1], locale.value),
             })}
           </span>
         )}

@@ -235,7 +235,7 @@ function PartsCompared(props: WidgetProps) {
         bands={[]}
         stretches={[]}
         label={t("dash.comparisonLabel", { cuts: cuts.length })}
-        unit={t(`dash.interval.${(props.about.interval ?? "hour") as "hour"}`)}
+        unit={`${t("figure.pieces")} / ${t(`dash.interval.${(props.about.interval ?? "hour") as "hour"}`)}`}
       />
     </>
   );
