@@ -9,6 +9,7 @@ mod pipeline {
     mod gateway;
     mod ground;
     mod interop;
+    mod isolation;
     mod kafka_consumer;
     mod kafka_publisher;
     mod kafka_support;

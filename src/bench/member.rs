@@ -15,12 +15,18 @@ pub struct Member(Child);
 impl Member {
     /// Starts a process on `site` under a name in its group, with a log of its own; an older log stays above.
     pub fn start(site: &BenchSite, instance: &str, log: &Path) -> Result<Member, BenchError> {
+        Member::with(site, instance, log, &[])
+    }
+
+    /// The same with more of its environment.
+    pub fn with(site: &BenchSite, instance: &str, log: &Path, env: &[(&str, String)]) -> Result<Member, BenchError> {
         let log = File::options().create(true).append(true).open(log)?;
         let child = Command::new(std::env::current_exe()?)
             .arg("process")
             .envs(site.env())
             .env("ANDON_KAFKA__INSTANCE", instance)
             .env("ANDON_LOG", "info")
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

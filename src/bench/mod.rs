@@ -2,6 +2,8 @@
 
 pub mod browser;
 pub mod core;
+pub mod gate;
+pub mod isolation;
 pub mod load;
 pub mod member;
 pub mod pipeline;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use sqlx::{Connection, Executor};
 
 use crate::bench::load::AREAS;
-use crate::config::Config;
 use crate::config::tenant::TenantSpec;
+use crate::config::{Config, SecretUrl};
 use crate::domain::production::detection::Detection;
 use crate::domain::time::BEGINNING;
 use crate::kafka::producer::{ProduceError, Producer};
@@ -60,6 +60,16 @@ pub struct BenchSite {
 impl BenchSite {
     /// `lines` lines over two tenants, on the servers of the configuration; figures go out every `cadence_ms` at most.
     pub async fn open(config: &Config, lines: u32, cadence_ms: u32) -> Result<BenchSite, BenchError> {
+        Self::with_detour(config, lines, cadence_ms, None).await
+    }
+
+    /// The same, where the last tenant's database is reached by another port of this host.
+    pub async fn with_detour(
+        config: &Config,
+        lines: u32,
+        cadence_ms: u32,
+        detour: Option<u16>,
+    ) -> Result<BenchSite, BenchError> {
         let missing = |why: crate::config::ConfigError| BenchError::Failed(why.to_string());
         let tag = format!("{:08x}", rand::random::<u32>());
         let url = config.database_url().map_err(missing)?.expose().to_owned();
@@ -77,7 +87,13 @@ impl BenchSite {
         for tenant in 0..TENANTS {
             let name = format!("bench_{tag}_{tenant}");
             let own: Vec<&str> = named.iter().filter(|(t, _)| *t == name).map(|(_, l)| l.as_str()).collect();
-            store.apply_spec(&TenantSpec::parse(&file(&name, &own, cadence_ms))?, BEGINNING, "bench", false).await?;
+            let mut spec = TenantSpec::parse(&file(&name, &own, cadence_ms))?;
+            if let (Some(port), true) = (detour, tenant + 1 == TENANTS) {
+                let (account, _) = server.rsplit_once('@').unwrap_or(("mysql://root", server));
+                let detour = format!("{account}@127.0.0.1:{port}/andon_t_{name}");
+                spec.tenant.database_url = Some(SecretUrl::new(detour));
+            }
+            store.apply_spec(&spec, BEGINNING, "bench", false).await?;
             admin.ensure_tenant_topics(&name).await?;
             for line in own {
                 admin.ensure_line_topics(&name, line, None).await?;

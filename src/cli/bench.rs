@@ -1,6 +1,6 @@
 //! `andon bench NAME`: the performance figures of ARCHITECTURE.md, on the configured servers.
 
-use andon::bench::{browser, core, pipeline, recovery};
+use andon::bench::{browser, core, isolation, pipeline, recovery};
 use andon::store;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -62,6 +62,21 @@ pub enum Command {
         #[command(flatten)]
         format: FormatArg,
     },
+    /// What a tenant feels of another one whose database is away, whose topics are full of rubbish, or which has fifty
+    /// times its load: the delay of its figures and of its commits, with and without.
+    Isolation {
+        /// Rounds of quiet and trouble for each kind of trouble.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Length of each quiet and of each trouble.
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+        /// Where the log of the process goes.
+        #[arg(long, default_value = "target/bench-isolation")]
+        logs: std::path::PathBuf,
+        #[command(flatten)]
+        format: FormatArg,
+    },
     /// Rows per second through the commit, beside LOAD DATA of the same rows into the same server.
     Persistence {
         #[arg(long, default_value_t = 1_000_000)]
@@ -89,6 +104,10 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         }
         Command::Recovery { kills, small, logs, format } => {
             let figures = recovery::run(&context.config, kills, !small, &logs).await.context(failed)?;
+            (serde_json::to_value(figures)?, format)
+        }
+        Command::Isolation { rounds, seconds, logs, format } => {
+            let figures = isolation::run(&context.config, rounds, seconds, &logs).await.context(failed)?;
             (serde_json::to_value(figures)?, format)
         }
         Command::Persistence { rows, format } => {

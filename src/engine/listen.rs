@@ -246,6 +246,10 @@ impl<C: Clock> Listener<C> {
                     }
                     self.again.push((now + AGAIN, topic));
                 }
+                FromShard::Trouble { tenant, why } => {
+                    metrics::tenant_troubled(&tenant, why.is_some());
+                    self.health.trouble(&format!("tenant {tenant}"), why);
+                }
                 FromShard::NotOurs { topic } => {
                     self.progress.caught_up.remove(&topic);
                     self.again.push((now + NOT_OURS, topic));
@@ -286,13 +290,13 @@ impl<C: Clock> Listener<C> {
             }
             match fill.is_paused {
                 true if waiting <= self.buffered_max / 2 => worked_off.push(shard.key().clone()),
-                false if waiting > self.buffered_max => too_full.push(shard.key().clone()),
+                false if waiting > self.buffered_max => too_full.push((shard.key().clone(), waiting)),
                 false => others_wait |= is_late(fill.heard) && !is_late(fill.much),
                 true => {}
             }
         }
         for tenant in worked_off {
-            self.hold(reader, tenant, false);
+            self.hold(reader, tenant, None);
         }
         if too_full.is_empty() {
             self.leaving = None;
@@ -303,14 +307,17 @@ impl<C: Clock> Listener<C> {
             return true;
         }
         self.leaving = None;
-        for tenant in too_full {
-            self.hold(reader, tenant, true);
+        for (tenant, waiting) in too_full {
+            self.hold(reader, tenant, Some(waiting));
         }
         false
     }
 
-    /// Pauses what is read of a tenant, or goes on with it.
-    fn hold(&mut self, reader: &mut impl Reader, tenant: String, hold: bool) {
+    /// Pauses what is read of a tenant of which so many records wait, or goes on with it.
+    fn hold(&mut self, reader: &mut impl Reader, tenant: String, too_many: Option<usize>) {
+        let hold = too_many.is_some();
+        let why = too_many.map(|n| format!("{n} records wait to be worked off: it is read no further meanwhile"));
+        self.health.trouble(&format!("tenant {tenant} (load)"), why);
         let own = |topic: &String| owner_of(topic).is_some_and(|(owner, _)| owner == tenant);
         for topic in reader.owned().into_iter().filter(own) {
             let done = if hold { reader.pause(&topic) } else { reader.resume(&topic) };

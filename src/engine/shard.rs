@@ -73,6 +73,8 @@ pub enum FromShard {
     Again { topic: String },
     /// No tenant or no line of that name is configured here; it may be one day.
     NotOurs { topic: String },
+    /// The tenant cannot be served as it should be, and why; none: it can again.
+    Trouble { tenant: Arc<str>, why: Option<String> },
 }
 
 /// A line that is to be taken over.
@@ -81,6 +83,9 @@ struct Wanted {
     grant: Grant,
     at: Instant,
 }
+
+/// A turn that lasts longer is told as a trouble.
+const LONG_TURN: Duration = Duration::from_secs(3);
 
 /// A take-over that the database could not do is tried again after this.
 const TAKE_OVER_AGAIN: Duration = Duration::from_secs(1);
@@ -109,6 +114,8 @@ pub struct Shard<S, O, C> {
     noted: Instant,
     /// When the last batch was closed.
     closed: Option<tokio::time::Instant>,
+    /// What was last told of it.
+    is_troubled: bool,
 }
 
 impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
@@ -143,6 +150,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             looked_after: None,
             noted,
             closed: None,
+            is_troubled: false,
         }
     }
 
@@ -161,9 +169,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 }
                 _ = tick.tick() => {}
             }
-            self.take_over_wanted().await;
-            self.commit_waiting(&stop).await;
-            self.look_after(&stop).await;
+            self.turn(&stop).await;
         }
         inbox.close();
         while let Ok(message) = inbox.try_recv() {
@@ -172,6 +178,38 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             }
         }
         self.tell_published().await;
+    }
+
+    /// What is to be done now; one that lasts is told of while it does.
+    async fn turn(&mut self, stop: &CancellationToken) {
+        let (teller, tenant) = (self.to_consumer.clone(), self.tenant.clone());
+        let was_long = {
+            let mut work = std::pin::pin!(async {
+                self.take_over_wanted().await;
+                self.commit_waiting(stop).await;
+                self.look_after(stop).await;
+            });
+            let is_long = tokio::time::timeout(LONG_TURN, &mut work).await.is_err();
+            if is_long {
+                let why = format!("a step takes longer than {LONG_TURN:?}: its database is slow or does not answer");
+                let _ = teller.send(FromShard::Trouble { tenant, why: Some(why) });
+                work.await;
+            }
+            is_long
+        };
+        if was_long {
+            self.is_troubled = true;
+            self.tell_trouble(None);
+        }
+    }
+
+    /// Tells the process what keeps the tenant from being served, or that nothing does.
+    fn tell_trouble(&mut self, why: Option<String>) {
+        if why.is_none() && !self.is_troubled {
+            return;
+        }
+        self.is_troubled = why.is_some();
+        let _ = self.to_consumer.send(FromShard::Trouble { tenant: self.tenant.clone(), why });
     }
 
     /// Waits for the rest of a batch that has begun: a moment, or under load so long that the cost of a commit is
@@ -353,6 +391,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 .collect();
             match self.store.commit(&parts).await {
                 Ok(()) => {
+                    self.tell_trouble(None);
                     self.publish(sealed).await;
                     return;
                 }
@@ -368,6 +407,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 }
                 Err(StoreError::Transient(why)) => {
                     warn!(tenant = %self.tenant, why, "commit failed: trying again");
+                    self.tell_trouble(Some(why));
                     if !pause_or_stop(stop).await {
                         self.let_go();
                         return;
@@ -375,6 +415,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 }
                 Err(StoreError::Unknown(why)) => {
                     warn!(tenant = %self.tenant, why, "commit unanswered: asking what became of it");
+                    self.tell_trouble(Some(why));
                     match self.was_committed(&sealed, stop).await {
                         Some(true) => {
                             self.publish(sealed).await;

@@ -1,7 +1,8 @@
 //! Readiness: named conditions, each fulfilled or with the reason why not.
 //!
 //! Each part of a process declares its conditions when it starts ([`Health::expect`]) and reports changes
-//! ([`Health::set`]). A process without any condition is still starting, thus not ready.
+//! ([`Health::set`]). A process without any condition is still starting, thus not ready. Troubles ([`Health::trouble`])
+//! are told beside them and hold nobody back: a tenant with a broken database must not take the others' process down.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -18,6 +19,8 @@ const STARTING: &str = "starting";
 pub struct Health {
     /// By name; `None` is fulfilled, else the reason.
     conditions: Arc<RwLock<BTreeMap<String, Option<String>>>>,
+    /// By whom they are had.
+    troubles: Arc<RwLock<BTreeMap<String, String>>>,
 }
 
 /// What `/ready` answers.
@@ -26,6 +29,17 @@ pub struct Report {
     pub ready: bool,
     /// In the order of their names.
     pub conditions: Vec<Condition>,
+    /// What is wrong with a part of the whole that the rest can do without; readiness does not depend on it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
+}
+
+/// One trouble of a [`Report`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// Who has it: `tenant demo`.
+    pub name: String,
+    pub reason: String,
 }
 
 /// One condition of a [`Report`].
@@ -76,6 +90,15 @@ impl Health {
         self.conditions.write().remove(name);
     }
 
+    /// Says what trouble somebody has, or that it is over.
+    pub fn trouble(&self, name: &str, reason: Option<String>) {
+        let mut troubles = self.troubles.write();
+        match reason {
+            Some(reason) => troubles.insert(name.to_owned(), reason),
+            None => troubles.remove(name),
+        };
+    }
+
     /// Everything declared and reported so far.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -86,7 +109,10 @@ impl Health {
             .map(|(name, reason)| Condition { name: name.clone(), ok: reason.is_none(), reason: reason.clone() })
             .collect();
         let ready = !conditions.is_empty() && conditions.iter().all(|condition| condition.ok);
-        Report { ready, conditions }
+        let had = self.troubles.read();
+        let troubles =
+            had.iter().map(|(name, reason)| Trouble { name: name.clone(), reason: reason.clone() }).collect();
+        Report { ready, conditions, troubles }
     }
 }
 
@@ -126,6 +152,18 @@ mod tests {
         health.set("kafka", Ok::<(), String>(()));
         health.expect(&["kafka"]);
         assert!(health.report().ready);
+    }
+
+    #[test]
+    fn a_trouble_is_told_and_holds_nobody_back() {
+        let health = Health::new();
+        health.set("kafka", Ok::<(), String>(()));
+        health.trouble("tenant demo", Some("its database is away".to_owned()));
+        let report = health.report();
+        assert!(report.ready);
+        assert_eq!((report.troubles[0].name.as_str(), report.troubles.len()), ("tenant demo", 1));
+        health.trouble("tenant demo", None);
+        assert!(health.report().troubles.is_empty());
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub const LEDGER_IMBALANCE: &str = "andon_ledger_imbalance_ms";
 pub const STOP_CHANGES: &str = "andon_stop_changes_total";
 pub const BATCH_RECORDS: &str = "andon_batch_records";
 pub const COMMIT_SECONDS: &str = "andon_commit_seconds";
+pub const TENANT_TROUBLED: &str = "andon_tenant_troubled";
 pub const FENCED: &str = "andon_fenced_lines_total";
 pub const PUBLISH_SECONDS: &str = "andon_publish_seconds";
 pub const PUBLISH_FAILURES: &str = "andon_publish_failures_total";
@@ -127,6 +128,12 @@ pub const ALL: &[Metric] = &[
         Kind::Histogram,
         &[TENANT],
         "Applying a micro-batch and committing it to the tenant's database.",
+    ),
+    metric(
+        TENANT_TROUBLED,
+        Kind::Gauge,
+        &[TENANT],
+        "1 while the tenant waits for its database; the reason is on /ready.",
     ),
     metric(
         FENCED,
@@ -249,6 +256,11 @@ pub fn dead_letter(tenant: &str, reason: &'static str) {
 pub fn commit(tenant: &str, records: usize, took: Duration) {
     histogram!(BATCH_RECORDS, TENANT => tenant.to_owned()).record(records as f64);
     histogram!(COMMIT_SECONDS, TENANT => tenant.to_owned()).record(took);
+}
+
+/// The tenant cannot be served as it should be, or can again.
+pub fn tenant_troubled(tenant: &str, troubled: bool) {
+    gauge!(TENANT_TROUBLED, TENANT => tenant.to_owned()).set(f64::from(u8::from(troubled)));
 }
 
 /// Lines were dropped because their compare-and-set missed.

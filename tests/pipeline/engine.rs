@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use andon::config::Config;
 use andon::config::tenant::TenantSpec;
+use andon::config::{Config, SecretUrl};
 use andon::domain::production::detection::Detection;
 use andon::domain::production::stop::StopStatus;
 use andon::domain::time::{BEGINNING, FOREVER, Ms, Span};
@@ -77,6 +77,20 @@ impl Bench {
         bench
     }
 
+    /// A second tenant of the same processes, whose database they reach by another port.
+    pub async fn neighbour(&self, port: u16) -> (String, Arc<TenantDb>) {
+        let tenant = self.site.tenant("neighbour");
+        let mut spec = spec(&tenant);
+        let (account, _) = self.servers.database.rsplit_once('@').expect("an account");
+        spec.tenant.database_url = Some(SecretUrl::new(format!("{account}@127.0.0.1:{port}/andon_t_{tenant}")));
+        self.store.apply_spec(&spec, BEGINNING, "test", false).await.expect("applied");
+        let admin = Admin::connect(&self.settings()).expect("kafka is up");
+        admin.ensure_line_topics(&tenant, "l1", None).await.expect("made");
+        admin.ensure_tenant_topics(&tenant).await.expect("made");
+        let db = self.store.tenant(&tenant).await.expect("there");
+        (tenant, db)
+    }
+
     pub fn settings(&self) -> Settings {
         let config = Config::default();
         Settings { group: self.group.clone(), ..Settings::new(&self.servers.kafka, &config.kafka) }
@@ -103,12 +117,16 @@ impl Bench {
     }
 
     pub fn send(&self, detections: impl IntoIterator<Item = Detection>) {
+        self.send_to(&self.tenant, detections);
+    }
+
+    pub fn send_to(&self, tenant: &str, detections: impl IntoIterator<Item = Detection>) {
         let ids = SchemaIds::builtin();
         let mut producer = Producer::connect(&self.settings(), Duration::ZERO).expect("kafka is up");
         for detection in detections {
             let mut payload = Vec::new();
             codec::encode_detection(&detection, &ids, &mut payload);
-            producer.send(&topics::detections(&self.tenant, "l1"), None, Some(&payload)).expect("sent");
+            producer.send(&topics::detections(tenant, "l1"), None, Some(&payload)).expect("sent");
         }
         producer.flush(Duration::from_secs(10)).expect("flushed");
     }

@@ -39,11 +39,13 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         match self.try_take_over(&wanted.assignment, &wanted.grant, &topic).await {
             Ok(offset) => {
                 info!(tenant = %self.tenant, line, offset, "line taken over");
+                self.tell_trouble(None);
                 metrics::line_stopped(&self.tenant, &line, false);
                 let _ = self.to_consumer.send(FromShard::Start { topic, offset, grant: wanted.grant });
             }
             Err(Refused::Store(StoreError::Transient(why) | StoreError::Unknown(why))) => {
                 warn!(tenant = %self.tenant, line, why, "waiting for the database to take the line over");
+                self.tell_trouble(Some(why));
                 self.wanted.insert(line, Wanted { at: self.clock.instant() + TAKE_OVER_AGAIN, ..wanted });
             }
             Err(Refused::NotConfigured) => {
