@@ -41,7 +41,7 @@ use crate::engine::broker::{Memory, Outgoing};
 use crate::engine::clock::SystemClock;
 use crate::engine::listen::{Listener, Shards};
 use crate::engine::ownership::Ownership;
-use crate::engine::publish::{Publishing, ToPublisher};
+use crate::engine::publish::Publishing;
 use crate::engine::shard::Pace;
 use crate::kafka::consumer::{Consumer, ConsumerError};
 use crate::kafka::schemas::SchemaIds;
@@ -78,7 +78,7 @@ pub async fn run(
     let mut consumer = Consumer::join(&settings, topics::DETECTIONS_PATTERN, listen::revocation(ownership.clone()))?;
     let handle = consumer.handle();
     let shards: Shards = Arc::new(DashMap::new());
-    let (to_publisher, publications) = mpsc::channel(64);
+    let (outlet, publications) = publish::way();
     let (to_consumer, from_shards) = mpsc::unbounded_channel();
     let (assigned, assignments) = mpsc::unbounded_channel();
 
@@ -109,7 +109,7 @@ pub async fn run(
             silence: SILENCE,
             tick: Duration::from_millis(config.engine.command_poll_ms),
         },
-        outlet: ToPublisher(to_publisher),
+        outlet,
         to_consumer,
         stop: stop.clone(),
         tasks: JoinSet::new(),
@@ -134,7 +134,7 @@ pub async fn run(
 fn spawn_publisher(
     mut outgoing: Outgoing,
     ownership: Ownership,
-    publications: mpsc::Receiver<Vec<publish::Publication>>,
+    publications: mpsc::UnboundedReceiver<publish::Publication>,
     shards: Shards,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Handle::current();

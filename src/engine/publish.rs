@@ -1,15 +1,17 @@
 //! What was committed becomes visible: one thread that owns the transactional publisher and takes the outbox parcels
-//! of all shards in the order of their commits.
+//! of all shards, each tenant's in the order of its commits. A transaction takes a share of each tenant's, so that one
+//! with much to tell makes the others' no longer.
 //!
 //! Before each transaction it leaves out what was put on its way under an ownership that has ended: the next owner
 //! publishes it from the outbox. Giving a topic up waits for the transaction in flight, so the two never overlap.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use dashmap::DashMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::{info, warn};
 
 use crate::engine::outbox::Parcel;
@@ -19,30 +21,38 @@ use crate::kafka::publisher::{PublishBatch, PublishError};
 use crate::kafka::topics;
 use crate::watch::metrics;
 
-/// Records of one Kafka transaction at most; the rest waits for the next.
-const RECORDS_AT_ONCE: usize = 5_000;
+/// Records of one tenant in one Kafka transaction; what one commit of a line has to tell is never divided.
+const SHARE: usize = 500;
+/// Records of one tenant that may be on their way: then its shard waits, and nobody else.
+const ROOM: u32 = 10_000;
 /// A transaction that failed is tried again after this.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// One commit of one line, on its way to the topics.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Publication {
     /// Under which it was committed, or read from the outbox.
     pub grant: Grant,
     pub tenant: Arc<str>,
     pub line: String,
     pub batch: PublishBatch,
+    /// What it takes of its tenant's room.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Where a shard puts what it has committed.
 pub trait Outlet: Clone + Send + Sync + 'static {
-    /// Takes publications in order; waits when too many are on their way.
+    /// Takes publications in order; waits when too many of their tenant are on their way.
     fn publish(&self, publications: Vec<Publication>) -> impl Future<Output = ()> + Send;
 }
 
 /// The way to the publisher's thread.
 #[derive(Clone, Debug)]
-pub struct ToPublisher(pub mpsc::Sender<Vec<Publication>>);
+pub struct ToPublisher {
+    to: mpsc::UnboundedSender<Publication>,
+    /// What is left of each tenant's.
+    rooms: Arc<DashMap<Arc<str>, Arc<Semaphore>>>,
+}
 
 /// Commits by line, of each tenant.
 pub type Published = BTreeMap<Arc<str>, Vec<(String, u64)>>;
@@ -67,7 +77,7 @@ impl Publication {
             commit_seq,
             records: parcel.records,
         };
-        Publication { grant: grant.clone(), tenant: tenant.clone(), line: line.to_owned(), batch }
+        Publication { grant: grant.clone(), tenant: tenant.clone(), line: line.to_owned(), batch, room: None }
     }
 }
 
@@ -75,9 +85,21 @@ impl Publication {
 
 impl Outlet for ToPublisher {
     async fn publish(&self, publications: Vec<Publication>) {
-        // The thread ends after the shards; without it there is nobody to tell.
-        let _ = self.0.send(publications).await;
+        for mut publication in publications {
+            let size = (weight(&publication) as u32).clamp(1, ROOM);
+            let fresh = || Arc::new(Semaphore::new(ROOM as usize));
+            let room = self.rooms.entry(publication.tenant.clone()).or_insert_with(fresh).clone();
+            publication.room = room.acquire_many_owned(size).await.ok();
+            // The thread ends after the shards; without it there is nobody to tell.
+            let _ = self.to.send(publication);
+        }
     }
+}
+
+/// A way to a publisher, and its end.
+pub fn way() -> (ToPublisher, mpsc::UnboundedReceiver<Publication>) {
+    let (to, inbox) = mpsc::unbounded_channel();
+    (ToPublisher { to, rooms: Arc::default() }, inbox)
 }
 
 /// What the publisher asks of Kafka. The simulation stands its own in its place.
@@ -107,15 +129,17 @@ impl<T: Topics> Publishing<T> {
     }
 
     /// Publishes until every sender is gone.
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<Vec<Publication>>, on_published: OnPublished) {
-        while let Some(mut waiting) = inbox.recv().await {
-            while weight(&waiting) < RECORDS_AT_ONCE {
-                match inbox.try_recv() {
-                    Ok(more) => waiting.extend(more),
-                    Err(_) => break,
-                }
+    pub async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Publication>, on_published: OnPublished) {
+        let mut queue = Queue::default();
+        loop {
+            if queue.0.is_empty() {
+                let Some(first) = inbox.recv().await else { return };
+                queue.put(first);
             }
-            let published = self.deliver(waiting).await;
+            while let Ok(more) = inbox.try_recv() {
+                queue.put(more);
+            }
+            let published = self.deliver(queue.take()).await;
             if !published.is_empty() {
                 on_published(published);
             }
@@ -152,7 +176,7 @@ impl<T: Topics> Publishing<T> {
                 return done;
             };
             metrics::publish_failed(reason(&why));
-            warn!(%why, records = weight(&waiting), "failed to publish: trying again");
+            warn!(%why, records = waiting.iter().map(weight).sum::<usize>(), "failed to publish: trying again");
             self.in_doubt = matches!(why, PublishError::Indefinite { .. } | PublishError::Fatal(_));
             tokio::time::sleep(AGAIN).await;
         }
@@ -185,8 +209,36 @@ impl<T: Topics> Publishing<T> {
     }
 }
 
-fn weight(publications: &[Publication]) -> usize {
-    publications.iter().map(|p| p.batch.records.len()).sum()
+/// What waits to be published, by tenant; none is empty.
+#[derive(Default)]
+struct Queue(BTreeMap<Arc<str>, VecDeque<Publication>>);
+
+// === impl Queue ===
+
+impl Queue {
+    fn put(&mut self, publication: Publication) {
+        self.0.entry(publication.tenant.clone()).or_default().push_back(publication);
+    }
+
+    /// Every tenant's share of a transaction.
+    fn take(&mut self) -> Vec<Publication> {
+        let mut taken = Vec::new();
+        for waiting in self.0.values_mut() {
+            let mut records = 0;
+            while records < SHARE
+                && let Some(publication) = waiting.pop_front()
+            {
+                records += weight(&publication);
+                taken.push(publication);
+            }
+        }
+        self.0.retain(|_, waiting| !waiting.is_empty());
+        taken
+    }
+}
+
+fn weight(publication: &Publication) -> usize {
+    publication.batch.records.len()
 }
 
 /// The commit that offset metadata names; 0: none.
@@ -208,5 +260,50 @@ pub fn owner_of(topic: &str) -> Option<(String, String)> {
     match topics::parse(topic)? {
         topics::TopicName::Detections { tenant, line } => Some((tenant, line)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::publisher::OutRecord;
+
+    fn publication(tenant: &str, commit_seq: u64, records: usize) -> Publication {
+        let record = OutRecord { topic: "t".to_owned(), key: vec![], payload: None, headers: vec![] };
+        let parcel = Parcel { next_offset: 0, records: vec![record; records] };
+        Publication::new(&Grant::default(), &Arc::from(tenant), "l1", "in", commit_seq, parcel)
+    }
+
+    #[test]
+    fn a_tenant_with_much_to_tell_leaves_room_for_the_others() {
+        let mut queue = Queue::default();
+        (1..=10).for_each(|seq| queue.put(publication("much", seq, 200)));
+        queue.put(publication("little", 1, 3));
+        let take = |queue: &mut Queue| -> Vec<(String, u64)> {
+            queue.take().iter().map(|p| (p.tenant.to_string(), p.batch.commit_seq)).collect()
+        };
+        let of = |tenant: &str, seqs: std::ops::RangeInclusive<u64>| -> Vec<(String, u64)> {
+            seqs.map(|seq| (tenant.to_owned(), seq)).collect()
+        };
+        assert_eq!(take(&mut queue), [of("little", 1..=1), of("much", 1..=3)].concat());
+        assert_eq!(take(&mut queue), of("much", 4..=6));
+        assert_eq!(take(&mut queue), of("much", 7..=9));
+        assert_eq!(take(&mut queue), of("much", 10..=10));
+        assert!(queue.0.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_tenant_without_room_waits_alone() {
+        let (outlet, mut inbox) = way();
+        let full = ROOM as usize;
+        outlet.publish(vec![publication("much", 1, full)]).await;
+        let (much, waiting) = (outlet.clone(), publication("much", 2, 1));
+        let blocked = tokio::spawn(async move { much.publish(vec![waiting]).await });
+        outlet.publish(vec![publication("little", 1, full + 1)]).await;
+        tokio::task::yield_now().await;
+        assert!(!blocked.is_finished());
+        drop(inbox.recv().await);
+        blocked.await.unwrap();
+        assert_eq!(inbox.recv().await.map(|p| p.tenant.to_string()).as_deref(), Some("little"));
     }
 }

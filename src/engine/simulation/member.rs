@@ -14,7 +14,7 @@ use super::world::{Process, Shared};
 use crate::engine::assign::{Assigner, tell_shards};
 use crate::engine::listen::{Listener, Shards};
 use crate::engine::ownership::Ownership;
-use crate::engine::publish::{Publishing, ToPublisher};
+use crate::engine::publish::{Publishing, way};
 use crate::engine::shard::Pace;
 use crate::kafka::schemas::SchemaIds;
 use crate::watch::health::Health;
@@ -43,7 +43,7 @@ impl Member {
         let ownership = Ownership::default();
         let membership = Membership::default();
         let shards: Shards = Arc::new(DashMap::new());
-        let (to_publisher, publications) = mpsc::channel(64);
+        let (to_publisher, publications) = way();
         let (to_consumer, from_shards) = mpsc::unbounded_channel();
         let (assigned, assignments) = mpsc::unbounded_channel();
         let producer = Producer::new(process.clone(), membership.clone());
@@ -67,7 +67,7 @@ impl Member {
             }
             client.leave().await;
         });
-        let outlet = SimOutlet { process: process.clone(), to: ToPublisher(to_publisher) };
+        let outlet = SimOutlet { process: process.clone(), to: to_publisher };
         let assigner = Assigner {
             tenants: Db { process: process.clone(), outlet: outlet.clone() },
             group: Questions(process.clone()),
