@@ -120,7 +120,7 @@ const LEAVE: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 1_000;
 
 /// Memory is bounded by these: librdkafka counts records' bytes, but a small record costs it ten times its size.
-const TUNING: [(&str, &str); 8] = [
+const TUNING: [(&str, &str); 10] = [
     ("queued.min.messages", "4000"),
     ("queued.max.messages.kbytes", "2048"),
     ("fetch.message.max.bytes", "131072"),
@@ -130,6 +130,9 @@ const TUNING: [(&str, &str); 8] = [
     ("fetch.wait.max.ms", "50"),
     ("fetch.queue.backoff.ms", "5"),
     ("fetch.error.backoff.ms", "100"),
+    // Where a transaction holds up the group's offsets, they are asked for again after this.
+    ("retry.backoff.ms", "20"),
+    ("retry.backoff.max.ms", "200"),
 ];
 
 const REQUIRED: [(&str, &str); 8] = [

@@ -31,8 +31,10 @@ use super::words;
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call waits for the brokers: less than a transaction may last.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
-/// Longer than a transaction of a former self may stay open.
-const INIT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long opening a producer may take, one try after the other. Where a transaction of a former self has to end first,
+/// the broker says so, and a producer asks again after 500 ms; a new one asks at once. The last is longer than such a
+/// transaction may stay open.
+const INIT_TIMEOUTS: [Duration; 3] = [Duration::from_millis(150), Duration::from_millis(500), Duration::from_secs(20)];
 /// `poll` with a timeout lasts all of it and spins through its last millisecond, and `flush` polls in slices of 100 ms:
 /// so we sleep ourselves and poll without waiting.
 const SLICE: Duration = Duration::from_millis(1);
@@ -265,15 +267,17 @@ fn configuration(settings: &Settings, id: &str) -> ClientConfig {
 
 fn open(config: &ClientConfig) -> Result<BaseProducer<Deliveries>, PublishError> {
     let refused = |cause: KafkaError| PublishError::Fatal(cause.to_string());
-    let producer: BaseProducer<Deliveries> = config.create_with_context(Deliveries::default()).map_err(refused)?;
-    producer.init_transactions(INIT_TIMEOUT).map_err(|cause| {
+    let mut last = String::new();
+    for timeout in INIT_TIMEOUTS {
+        let producer: BaseProducer<Deliveries> = config.create_with_context(Deliveries::default()).map_err(refused)?;
+        let Err(cause) = producer.init_transactions(timeout) else { return Ok(producer) };
         let cause = Cause::of_kafka(&cause);
         if cause.fatal {
-            return PublishError::Fatal(cause.message);
+            return Err(PublishError::Fatal(cause.message));
         }
-        PublishError::Indefinite { doing: "opening a producer", cause: cause.message }
-    })?;
-    Ok(producer)
+        last = cause.message;
+    }
+    Err(PublishError::Indefinite { doing: "opening a producer", cause: last })
 }
 
 /// The group's offsets that the batches stand for; of several of one line the last.
