@@ -75,6 +75,29 @@ need_chromium() {
   apt_install chromium
 }
 
+# from_debian PACKAGE PROGRAM: a program out of a Debian package, into target/check-tools: without root, and without the
+# service that the package would start.
+from_debian() {
+  local tools=$root/target/check-tools/$1 scratch
+  if [ ! -x "$tools/usr/bin/$2" ]; then
+    have apt-get && have dpkg-deb || return 1
+    mkdir -p "$root/target/check-tools"
+    scratch=$(mktemp -d "$root/target/check-tools/$1.XXXXXX")
+    # Without the lists of packages first: a machine that has none gets them, where that is allowed.
+    if ! { (cd "$scratch" && { apt-get download "$1" || { apt-get update && apt-get download "$1"; }; }) &&
+      dpkg-deb -x "$scratch"/*.deb "$scratch/tree"; } >"$root/target/check-tools/$1.log" 2>&1; then
+      rm -rf "$scratch"
+      return 1
+    fi
+    rm -rf "$tools"
+    mv "$scratch/tree" "$tools"
+    rm -rf "$scratch"
+  fi
+  PATH=$tools/usr/bin:$PATH
+  # One that lacks a library is none.
+  "$2" --version >/dev/null 2>&1
+}
+
 # fetch_artifacts POM DESTINATION GOAL ARGUMENT…: into DESTINATION, complete or not at all.
 fetch_artifacts() {
   local pom=$1 destination=$2 goal=$3 scratch
