@@ -55,6 +55,13 @@ impl Chunk {
         self.bytes.len()
     }
 
+    /// The records from this index on, as a chunk of their own.
+    pub fn rest(&self, from: usize) -> Chunk {
+        let mut rest = Chunk::default();
+        self.records().skip(from).for_each(|record| rest.push(record));
+        rest
+    }
+
     pub fn records(&self) -> impl Iterator<Item = RawRecord<'_>> {
         self.records.iter().map(|place| {
             let key_end = place.start + place.key.unwrap_or(0);
@@ -83,5 +90,6 @@ mod tests {
         let mut chunk = Chunk::default();
         given.iter().for_each(|record| chunk.push(*record));
         assert_eq!(chunk.records().collect::<Vec<_>>(), given);
+        assert_eq!(chunk.rest(1).records().collect::<Vec<_>>(), given[1..]);
     }
 }

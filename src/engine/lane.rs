@@ -14,7 +14,7 @@ use crate::domain::time::Ms;
 use crate::engine::inbox::{Chunk, RawRecord};
 use crate::engine::outbox::Parcel;
 use crate::engine::ownership::Grant;
-use crate::kafka::codec;
+use crate::kafka::codec::{self, Undecodable};
 use crate::kafka::publisher::OutRecord;
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::topics;
@@ -66,6 +66,8 @@ pub enum Taken {
     Unknown(usize),
     /// To before the record of this index: what was taken has to be committed first.
     Full(usize),
+    /// To the record of this index, of which the schema registry has not said what it is: it waits, and what follows it.
+    Unanswered(usize),
 }
 
 /// See the module.
@@ -127,6 +129,10 @@ impl Lane {
                 continue;
             }
             let decoded = raw.payload.map(|payload| codec::decode_record(payload, ids));
+            if let Some(Err(Undecodable::UnansweredSchema(_))) = decoded {
+                taken = Taken::Unanswered(index);
+                break;
+            }
             // A time that no table can hold is no time.
             let storable = |record: &Record| {
                 is_storable(match record {

@@ -10,12 +10,13 @@ use parking_lot::RwLock;
 
 /// How long an id that nobody knows is not asked for again.
 const UNKNOWN_FOR: Duration = Duration::from_secs(60);
-/// The same where the registry did not answer.
-const UNANSWERED_FOR: Duration = Duration::from_secs(5);
+/// A registry that did not answer is left alone for this long.
+const UNANSWERED_FOR: Duration = Duration::from_secs(2);
 /// Ids remembered beside the own four: a stream of garbage must not fill the memory.
 const REMEMBERED: usize = 1024;
-/// Questions to the registry per [`UNKNOWN_FOR`]: a stream of garbage must not flood it either.
-const QUESTIONS: usize = 64;
+/// Questions to the registry per [`PERIOD`]: a stream of garbage must not flood it either.
+const QUESTIONS: usize = 100;
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// A record type of Andon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,15 +46,21 @@ pub(super) enum Writer {
 #[derive(Clone, Debug)]
 enum Known {
     Writer(Writer),
-    /// Nobody knows it, or it is no record type of ours, or nobody answered; not to be asked for until then.
+    /// The registry does not know it, or it is no record type of ours; not to be asked for until then.
     Nothing(Instant),
 }
+
+/// The registry has not said what an id stands for: a record under it may be a good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unanswered;
 
 #[derive(Default)]
 struct Foreign {
     known: HashMap<u32, Known>,
     /// Start of the current period and the questions asked in it.
     asked: Option<(Instant, usize)>,
+    /// Nobody answered: not to be asked anything until then.
+    away_until: Option<Instant>,
 }
 
 /// Which schema id means which record type, in the wire format's four bytes.
@@ -149,31 +156,35 @@ impl SchemaIds {
         Kind::ALL.into_iter().find(|kind| self.id(*kind) == id)
     }
 
-    /// What `id` stands for. An id seen for the first time is asked for, which blocks; one that nobody knows is not
-    /// asked for again for a minute.
-    pub(super) fn writer(&self, id: u32) -> Option<Writer> {
+    /// What `id` stands for; none: nothing of ours. An id seen for the first time is asked for, which blocks; one that
+    /// the registry does not know is not asked for again for a minute.
+    ///
+    /// # Errors
+    /// The registry does not answer, or was asked too much: ask again later.
+    pub(super) fn writer(&self, id: u32) -> Result<Option<Writer>, Unanswered> {
         if let Some(kind) = self.own(id) {
-            return Some(Writer::Ours(kind));
+            return Ok(Some(Writer::Ours(kind)));
         }
-        let lookup = self.lookup.as_ref()?;
+        let Some(lookup) = &self.lookup else { return Ok(None) };
         match self.foreign.read().known.get(&id) {
-            Some(Known::Writer(writer)) => return Some(writer.clone()),
-            Some(Known::Nothing(until)) if Instant::now() < *until => return None,
+            Some(Known::Writer(writer)) => return Ok(Some(writer.clone())),
+            Some(Known::Nothing(until)) if Instant::now() < *until => return Ok(None),
             _ => {}
         }
         if !self.foreign.write().may_ask() {
-            return None;
+            return Err(Unanswered);
         }
-        let (found, again) = match lookup.schema(id) {
-            Ok(text) => (text.as_deref().and_then(Writer::from_text), UNKNOWN_FOR),
+        let found = match lookup.schema(id) {
+            Ok(text) => text.as_deref().and_then(Writer::from_text),
             Err(cause) => {
-                tracing::warn!(id, %cause, "schema registry could not be asked");
-                (None, UNANSWERED_FOR)
+                tracing::warn!(id, %cause, "waiting for the schema registry");
+                self.foreign.write().away_until = Some(Instant::now() + UNANSWERED_FOR);
+                return Err(Unanswered);
             }
         };
-        let known = found.clone().map_or_else(|| Known::Nothing(Instant::now() + again), Known::Writer);
+        let known = found.clone().map_or_else(|| Known::Nothing(Instant::now() + UNKNOWN_FOR), Known::Writer);
         self.foreign.write().remember(id, known);
-        found
+        Ok(found)
     }
 }
 
@@ -187,8 +198,11 @@ impl fmt::Debug for SchemaIds {
 
 impl Foreign {
     fn may_ask(&mut self) -> bool {
+        if self.away_until.is_some_and(|until| Instant::now() < until) {
+            return false;
+        }
         match &mut self.asked {
-            Some((since, count)) if since.elapsed() < UNKNOWN_FOR => {
+            Some((since, count)) if since.elapsed() < PERIOD => {
                 *count += 1;
                 *count <= QUESTIONS
             }
@@ -247,31 +261,47 @@ mod tests {
         let registry = Arc::new(Registry { asked: AtomicUsize::new(0) });
         let ids = SchemaIds::new([11, 12, 13, 14], Some(registry.clone()));
         for _ in 0..3 {
-            assert!(matches!(ids.writer(11), Some(Writer::Ours(Kind::Detection))));
-            assert!(matches!(ids.writer(700), Some(Writer::Ours(Kind::Detection))));
-            assert!(matches!(ids.writer(701), Some(Writer::Resolved(Kind::Detection, _))));
-            assert!(ids.writer(702).is_none());
-            assert!(ids.writer(703).is_none());
-            assert!(ids.writer(9).is_none());
+            assert!(matches!(ids.writer(11), Ok(Some(Writer::Ours(Kind::Detection)))));
+            assert!(matches!(ids.writer(700), Ok(Some(Writer::Ours(Kind::Detection)))));
+            assert!(matches!(ids.writer(701), Ok(Some(Writer::Resolved(Kind::Detection, _)))));
+            assert!(matches!(ids.writer(702), Ok(None)));
+            assert!(matches!(ids.writer(9), Ok(None)));
         }
-        assert_eq!(registry.asked.load(Ordering::Relaxed), 5);
+        assert_eq!(registry.asked.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn an_id_that_the_registry_was_not_heard_about_is_not_unknown() {
+        let registry = Arc::new(Registry { asked: AtomicUsize::new(0) });
+        let ids = SchemaIds::new([11, 12, 13, 14], Some(registry.clone()));
+        for _ in 0..3 {
+            assert!(matches!(ids.writer(703), Err(Unanswered)));
+        }
+        // Nor any other, until it is asked again; what is known stays known.
+        assert!(matches!(ids.writer(700), Err(Unanswered)));
+        assert!(matches!(ids.writer(11), Ok(Some(Writer::Ours(Kind::Detection)))));
+        assert_eq!(registry.asked.load(Ordering::Relaxed), 1, "it is left alone for a moment");
+        ids.foreign.write().away_until = Some(Instant::now());
+        assert!(matches!(ids.writer(700), Ok(Some(Writer::Ours(Kind::Detection)))));
     }
 
     #[test]
     fn garbage_neither_floods_the_registry_nor_the_memory() {
         let registry = Arc::new(Registry { asked: AtomicUsize::new(0) });
         let ids = SchemaIds::new([11, 12, 13, 14], Some(registry.clone()));
-        for id in 1_000..20_000 {
-            assert!(ids.writer(id).is_none());
-        }
-        assert!(registry.asked.load(Ordering::Relaxed) <= QUESTIONS);
+        let began = Instant::now();
+        let unanswered = (1_000..20_000).filter(|id| ids.writer(*id).is_err()).count();
+        let periods = began.elapsed().as_secs() as usize + 2;
+        let asked = registry.asked.load(Ordering::Relaxed);
+        assert!(asked <= QUESTIONS * periods);
+        assert_eq!(unanswered, 19_000 - asked, "what was not asked for is not unknown");
         assert!(ids.foreign.read().known.len() <= REMEMBERED);
     }
 
     #[test]
     fn without_a_registry_only_the_fixed_ids_are_known() {
         let ids = SchemaIds::builtin();
-        assert!(matches!(ids.writer(4), Some(Writer::Ours(Kind::OeeFigure))));
-        assert!(ids.writer(5).is_none());
+        assert!(matches!(ids.writer(4), Ok(Some(Writer::Ours(Kind::OeeFigure)))));
+        assert!(matches!(ids.writer(5), Ok(None)));
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::production::changes::StateNow;
 use crate::domain::production::detection::{CameraStatus, Detection, Record};
 use crate::domain::production::figure::Figure;
 use crate::domain::production::stop::Stop;
-use crate::kafka::schemas::{Kind, SchemaIds, Writer};
+use crate::kafka::schemas::{Kind, SchemaIds, Unanswered, Writer};
 
 pub use output::{FigureRecord, StopRecord};
 
@@ -28,6 +28,9 @@ pub enum Undecodable {
     NoEnvelope,
     #[error("schema id {0} is unknown")]
     UnknownSchema(u32),
+    /// The bytes may be good: whoever can wait does, and asks again.
+    #[error("the schema registry has not said what id {0} is")]
+    UnansweredSchema(u32),
     #[error("a {0} where it has no place")]
     WrongKind(&'static str),
     #[error("the record ends early")]
@@ -130,9 +133,10 @@ fn decode_foreign<T>(
     read: impl FnOnce(Kind, &[u8]) -> Result<T, Undecodable>,
 ) -> Result<T, Undecodable> {
     match ids.writer(id) {
-        None => Err(Undecodable::UnknownSchema(id)),
-        Some(Writer::Ours(kind)) => read(kind, body),
-        Some(Writer::Resolved(kind, schema)) => read(kind, &resolve(kind, &schema, body)?),
+        Err(Unanswered) => Err(Undecodable::UnansweredSchema(id)),
+        Ok(None) => Err(Undecodable::UnknownSchema(id)),
+        Ok(Some(Writer::Ours(kind))) => read(kind, body),
+        Ok(Some(Writer::Resolved(kind, schema))) => read(kind, &resolve(kind, &schema, body)?),
     }
 }
 

@@ -15,8 +15,6 @@ use super::schemas::{Kind, Lookup, SchemaIds};
 
 /// How long one question may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Questions about one id, in case the registry is just being restarted.
-const TRIES: u32 = 3;
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
 /// Why the registry did not do what it should. Messages follow "failed to ".
@@ -146,20 +144,25 @@ impl Registry {
 
 impl Lookup for Registry {
     fn schema(&self, id: u32) -> Result<Option<String>, String> {
-        let mut last = String::new();
-        for _ in 0..TRIES {
-            match self.get(&format!("/schemas/ids/{id}")) {
-                Ok((404, _)) => return Ok(None),
-                Ok((status, text)) if status < 400 => {
-                    let found = parse::<Found>(&text).map_err(|cause| cause.to_string())?;
-                    let is_avro = found.schema_type.is_none_or(|kind| kind == "AVRO");
-                    return Ok(is_avro.then_some(found.schema));
-                }
-                Ok((status, text)) => last = reason(status, &text),
-                Err(cause) => last = cause.to_string(),
+        match blocking(|| self.get(&format!("/schemas/ids/{id}"))) {
+            Ok((404, _)) => Ok(None),
+            Ok((status, text)) if status < 400 => {
+                let found = parse::<Found>(&text).map_err(|cause| cause.to_string())?;
+                let is_avro = found.schema_type.is_none_or(|kind| kind == "AVRO");
+                Ok(is_avro.then_some(found.schema))
             }
+            Ok((status, text)) => Err(reason(status, &text)),
+            Err(cause) => Err(cause.to_string()),
         }
-        Err(last)
+    }
+}
+
+/// A registry that does not answer must not hold up what else runs on this thread: another tenant.
+fn blocking<T>(ask: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(ask),
+        _ => ask(),
     }
 }
 
