@@ -20,7 +20,7 @@ use crate::domain::time::{HOUR_MS, MINUTE_MS, Ms, Span};
 pub const SLICE_MS: Ms = 10_000;
 /// Slices in a minute.
 pub const SLICES_PER_MINUTE: i64 = MINUTE_MS / SLICE_MS;
-/// Slices kept: the longest window and an hour for what comes late.
+/// Slices kept at least: the longest window and an hour for what comes late.
 const RING: i64 = 8_640 + 360;
 const ROLLING: [Window; 5] =
     [Window::FiveMinutes, Window::QuarterHour, Window::Hour, Window::EightHours, Window::Day24];
@@ -61,8 +61,10 @@ impl Period {
 }
 
 /// See the module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Accounts {
+    /// Slices kept; more once they are full.
+    kept: i64,
     /// Number of the slice at the front of `ring`.
     first_slice: i64,
     ring: VecDeque<Sums>,
@@ -93,7 +95,31 @@ fn minute_of(slice: i64) -> i64 {
     slice.div_euclid(SLICES_PER_MINUTE)
 }
 
+impl Default for Accounts {
+    fn default() -> Accounts {
+        Accounts {
+            kept: RING,
+            first_slice: 0,
+            ring: VecDeque::new(),
+            current: 0,
+            windows: Default::default(),
+            periods: Vec::new(),
+            counts: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            last_dirty: None,
+            overflow: BTreeMap::new(),
+            cold: BTreeMap::new(),
+            cold_pieces: BTreeMap::new(),
+        }
+    }
+}
+
 impl Accounts {
+    /// Keeps slices for at least so long from now on: as long as a record in time can still change them.
+    pub fn keep(&mut self, long: Ms) {
+        self.kept = self.kept.max(long.div_euclid(SLICE_MS) + 1);
+    }
+
     /// Books `sign` × the time of [from, to) into a bucket; `apt`: it is actual production time too.
     pub fn time(&mut self, bucket: Bucket, from: Ms, to: Ms, apt: bool, sign: i64) {
         let mut at = from;
@@ -192,19 +218,19 @@ impl Accounts {
     pub fn advance(&mut self, to: i64) {
         if self.ring.is_empty() {
             // What comes late may lie before the first slice booked.
-            self.start_at(to - RING + 1, to);
+            self.start_at(to - self.kept + 1, to);
             return;
         }
         if to <= self.current {
             return;
         }
         self.seal();
-        if to - self.current >= RING {
+        if to - self.current >= self.kept {
             // Beyond the ring's length nothing of it is left in any window.
             self.write_out(i64::MAX);
             self.windows = Default::default();
             self.counts.clear();
-            self.start_at(to - RING + 1, to);
+            self.start_at(to - self.kept + 1, to);
             return;
         }
         for current in self.current + 1..=to {
@@ -218,7 +244,7 @@ impl Accounts {
             self.ring.push_back(Sums::default());
         }
         self.current = to;
-        self.let_fall(to - RING + 1);
+        self.let_fall(to - self.kept + 1);
     }
 
     /// An empty ring over whole minutes from `first` to the slice `current`.
@@ -406,11 +432,11 @@ impl Accounts {
         (!self.ring.is_empty()).then_some(self.ring_from())
     }
 
-    /// The books as they were, from the minutes that the ring covers.
-    pub fn rebuild(clock: Ms, rows: &[MinuteRow], periods: Vec<Period>) -> Result<Accounts, slices::BadSlices> {
+    /// The books as they were: `ring` is from the beginning of the slices kept to the clock, `rows` their minutes.
+    pub fn rebuild(ring: Span, rows: &[MinuteRow], periods: Vec<Period>) -> Result<Accounts, slices::BadSlices> {
         let mut accounts = Accounts { periods, ..Accounts::default() };
-        let current = slice_of(clock);
-        accounts.start_at(current - RING + 1, current);
+        let current = slice_of(ring.to);
+        accounts.start_at(slice_of(ring.from), current);
         for row in rows {
             let first = slice_of(row.minute);
             for (index, sums) in slices::decode(&row.slices)?.into_iter().enumerate() {

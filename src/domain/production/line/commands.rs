@@ -257,6 +257,7 @@ impl Line {
         self.settle_watermark();
         let shapes = self.stops.shapes(&self.name, &self.timeline, at);
         self.timeline = Timeline::new(known);
+        self.keep_slices();
         self.stops.retell(shapes, &self.name, &self.timeline);
         self.cameras.adopt(&self.timeline);
         self.reread_boundaries(at);

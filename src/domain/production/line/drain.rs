@@ -12,6 +12,8 @@ const KEEP_PERIODS_MS: Ms = 72 * HOUR_MS;
 
 /// The books move on by an hour at most before they are settled on the way, and by whole minutes.
 const BOOKED_AT_ONCE_MS: Ms = HOUR_MS + 2 * MINUTE_MS;
+/// Event time that a batch may cover at least, whatever the line's lateness.
+pub(super) const BATCH_MS: Ms = BOOKED_AT_ONCE_MS + 2 * HOUR_MS;
 
 impl Line {
     /// Whether the batch ends here: drain, and commit, before the next record. Since the last drain event time has come so
@@ -131,15 +133,9 @@ impl Line {
         let oldest = self.boundaries.front().map_or(keep_from, |b| b.at.min(keep_from));
         self.stops.prune(oldest);
         self.no_data.retain(|dark| dark.to > oldest);
-        let mut gone = Vec::new();
-        self.accounts.periods.retain(|period| {
-            let keep = period.extent().to > clock - KEEP_PERIODS_MS;
-            if !keep {
-                gone.push(period.key.clone());
-            }
-            keep
-        });
-        self.records.retain(|record| record.to > clock - KEEP_PERIODS_MS);
+        let periods_from = keep_from.min(clock - KEEP_PERIODS_MS);
+        self.accounts.periods.retain(|period| period.extent().to > periods_from);
+        self.records.retain(|record| record.to > periods_from);
         self.settle_watermark();
         self.pruned_to = Some(self.pruned_to.map_or(keep_from, |before| before.max(keep_from)));
     }

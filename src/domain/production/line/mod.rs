@@ -46,7 +46,7 @@ use cameras::Cameras;
 use ledger::{Boundary, Cuts, Piece};
 use stops::Stops;
 use tail::Tail;
-use timeline::Timeline;
+use timeline::{Timeline, Version};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl Line {
     /// A line that has seen nothing. `configs`: all its versions.
     pub fn new(name: &str, configs: Vec<LineConfig>) -> Line {
         let timeline = Timeline::new(configs);
-        Line {
+        let mut line = Line {
             name: name.to_owned(),
             cameras: Cameras::new(&timeline),
             timeline,
@@ -122,7 +122,9 @@ impl Line {
             pruned_to: None,
             settled_to: None,
             out: Changes::default(),
-        }
+        };
+        line.keep_slices();
+        line
     }
 
     pub fn name(&self) -> &str {
@@ -160,16 +162,19 @@ impl Line {
 
     /// Nothing before this can be changed by a record any more.
     pub fn keep_from(&self) -> Option<Ms> {
-        let watermark = self.watermark()?;
-        // What a record in time can still reclassify begins at most one threshold or heartbeat before it.
-        let reach = self
-            .timeline
-            .versions()
-            .iter()
-            .map(|v| v.config.downtime_threshold_ms.max(v.config.heartbeat_ms.unwrap_or(0)))
-            .max()
-            .unwrap_or(0);
-        Some((watermark - reach - MINUTE_MS).div_euclid(MINUTE_MS) * MINUTE_MS)
+        Some((self.watermark()? - self.reach() - MINUTE_MS).div_euclid(MINUTE_MS) * MINUTE_MS)
+    }
+
+    /// What a record in time can still reclassify begins at most one threshold or heartbeat before it.
+    fn reach(&self) -> Ms {
+        let reach = |v: &Version| v.config.downtime_threshold_ms.max(v.config.heartbeat_ms.unwrap_or(0));
+        self.timeline.versions().iter().map(reach).max().unwrap_or(0)
+    }
+
+    /// Slices are kept for as long as a record can change them, and while a batch goes on.
+    fn keep_slices(&mut self) {
+        let lateness = self.timeline.versions().iter().map(|v| v.config.allowed_lateness_ms).max().unwrap_or(0);
+        self.accounts.keep(lateness + self.reach() + drain::BATCH_MS);
     }
 
     /// Whether the next drain has inputs to store, though no record came since.

@@ -149,7 +149,8 @@ impl Line {
             line.reread_boundaries(state.pruned_to.unwrap_or(opening.at));
         }
         if let (Some(clock), Some(_)) = (state.clock, state.first) {
-            line.accounts = Accounts::rebuild(clock, minutes, state.periods)?;
+            line.accounts = Accounts::rebuild(Span::new(state.ring_from, clock), minutes, state.periods)?;
+            line.keep_slices();
             if let Some(last) = line.boundaries.back().copied() {
                 line.open_booked = line.pieces(&last, clock);
             }

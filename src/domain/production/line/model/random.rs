@@ -73,7 +73,14 @@ pub fn stories(acts: usize) -> impl Strategy<Value = Story> {
             let (zone, around) = PLACES[place];
             let start = at(around) + offset.div_euclid(1000) * 1000;
             let areas = LAYOUTS[layout];
-            let first = finished(builder, zone, start, holiday).with_roles(areas, false).build();
+            let mut first = finished(builder, zone, start, holiday).with_roles(areas, false).build();
+            // A few lines wait for days.
+            let is_patient = offset % 16 == 0;
+            if is_patient {
+                first.allowed_lateness_ms += 30 * HOUR_MS;
+            }
+            let mut happenings = happenings;
+            happenings.iter_mut().filter(|_| is_patient).for_each(|happening| happening.behind *= 50);
             let acts = acts_of(&happenings, &first, (zone, start), areas);
             Story { first, acts }
         },

@@ -264,6 +264,28 @@ fn a_record_is_revised_from_its_last_revision() {
     holds(line().shift("day", "06:00", "18:00"), acts);
 }
 
+/// A line that waits for longer than a day: what came late but in time was booked into minutes that were kept no more.
+#[test]
+fn a_lateness_of_days_is_kept_for_days() {
+    let patient = || line().lateness(50 * HOUR_MS).shift("day", "06:00", "13:00");
+    let acts = vec![
+        piece(1, 0),
+        piece(2, 10 * S),
+        Act::Commit,
+        piece(3, 29 * HOUR_MS),
+        Act::Commit,
+        Act::Crash,
+        piece(4, 5 * S),
+        piece(5, 49 * HOUR_MS),
+        Act::Commit,
+        piece(6, 3 * HOUR_MS),
+        // Shifts close once the watermark has passed them.
+        piece(7, 130 * HOUR_MS),
+        Act::Commit,
+    ];
+    holds(patient(), acts);
+}
+
 /// A hole moved a stop's beginning; before its commit the stop was split, and came back from the table as it had been.
 #[test]
 fn a_stop_that_moved_in_this_batch_is_not_brought_back_as_it_was() {
