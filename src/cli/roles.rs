@@ -7,7 +7,7 @@ use andon::config::Config;
 use andon::kafka::Settings;
 use andon::kafka::consumer::ConsumerError;
 use andon::kafka::schemas::SchemaIds;
-use andon::store::{Store, StoreError};
+use andon::store::{Store, StoreError, maintenance};
 use andon::watch::admin::{self, Admin};
 use andon::watch::health::Health;
 use andon::watch::metrics;
@@ -136,6 +136,7 @@ async fn drain(mut running: JoinSet<anyhow::Result<()>>, stop: CancellationToken
 impl Shared {
     /// Owns lines under this process' name in the group; without one when another process has the same.
     async fn process(&self, mut settings: Settings, store: Arc<Store>, ids: Arc<SchemaIds>) -> anyhow::Result<()> {
+        tokio::spawn(maintenance::daily(store.clone(), self.stop.clone()));
         settings.instance = settings.instance.or_else(|| servers::instance(self.config.admin_listen.port()));
         loop {
             let (stop, health) = (self.stop.clone(), self.health.clone());

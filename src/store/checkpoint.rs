@@ -73,7 +73,7 @@ impl TenantDb {
     /// [`super::StoreError::Conflict`] when the line's checkpoint is of another topic.
     pub async fn take_over(&self, line: &str, topic: &str, publisher: &str) -> Result<Checkpoint> {
         let line = self.line(line).await?;
-        self.make_ahead(&line).await?;
+        self.make_ahead(&line, jiff::Timestamp::now().as_millisecond()).await?;
         let mut transaction = self.pool.begin().await?;
         sqlx::query(
             "INSERT INTO checkpoint (topic, `partition`, line, next_offset, commit_seq, owner_epoch, published_seq,

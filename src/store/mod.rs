@@ -14,6 +14,7 @@ mod command;
 mod commit;
 mod error;
 mod layout;
+pub mod maintenance;
 mod migrate;
 mod name;
 mod partition;

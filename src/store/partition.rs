@@ -146,16 +146,10 @@ impl TenantDb {
         self.make_months(line, missing.into_iter().chain(ahead).collect()).await
     }
 
-    /// Makes this month's partition and the next ones.
-    pub(super) async fn make_ahead(&self, line: &LineName) -> Result<()> {
-        let now = Month::of(jiff::Timestamp::now().as_millisecond());
+    /// Makes the partition of the month of `now` and the next ones.
+    pub(super) async fn make_ahead(&self, line: &LineName, now: Ms) -> Result<()> {
+        let now = Month::of(now);
         self.make_months(line, (0..=AHEAD).map(|n| now.plus(n)).collect()).await
-    }
-
-    /// Makes this month's partition and the next ones of a line; to be called daily, as [`TenantDb::drop_expired`].
-    pub async fn make_partitions_ahead(&self, line: &str) -> Result<()> {
-        let line = self.line(line).await?;
-        self.make_ahead(&line).await
     }
 
     async fn make_months(&self, line: &LineName, wanted: BTreeSet<Month>) -> Result<()> {
@@ -203,7 +197,8 @@ impl TenantDb {
         // Nobody may count on a month that is about to go.
         self.months.lock().remove(&line);
         let table = line.detections();
-        let emptied: Vec<String> = months.iter().map(|part| part.name()).collect();
+        // The gaps too: another process may have counted on a month that went before.
+        let emptied: Vec<String> = expired.iter().map(|part| part.name()).collect();
         let truncate = format!("ALTER TABLE `{table}` TRUNCATE PARTITION {}", emptied.join(", "));
         sqlx::raw_sql(AssertSqlSafe(truncate)).execute(&self.pool).await?;
         // Dropping the partitions would let the next month reach back over them.

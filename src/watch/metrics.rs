@@ -39,6 +39,8 @@ pub const TENANT_TROUBLED: &str = "andon_tenant_troubled";
 pub const FENCED: &str = "andon_fenced_lines_total";
 pub const PUBLISH_SECONDS: &str = "andon_publish_seconds";
 pub const PUBLISH_FAILURES: &str = "andon_publish_failures_total";
+pub const MAINTENANCE: &str = "andon_maintenance_total";
+pub const MONTHS_DROPPED: &str = "andon_months_dropped_total";
 pub const SOCKETS: &str = "andon_sockets";
 pub const SUBSCRIPTIONS: &str = "andon_subscriptions";
 pub const FRAMES: &str = "andon_frames_total";
@@ -152,6 +154,18 @@ pub const ALL: &[Metric] = &[
         Kind::Counter,
         &["reason=indefinite|abortable|fenced|fatal"],
         "Kafka transactions that failed; what they carried is published again from the outbox.",
+    ),
+    metric(
+        MAINTENANCE,
+        Kind::Counter,
+        &[TENANT, "outcome=done|failed"],
+        "Daily rounds over a tenant's tables that this process did; a failed one is done again after 10 minutes.",
+    ),
+    metric(
+        MONTHS_DROPPED,
+        Kind::Counter,
+        &[TENANT],
+        "Months of detections that were dropped because their line's retention had passed.",
     ),
     metric(SOCKETS, Kind::Gauge, &[], "Open live connections (websocket and server-sent events)."),
     metric(SUBSCRIPTIONS, Kind::Gauge, &[], "Subscriptions of all live connections."),
@@ -293,6 +307,17 @@ pub fn published(took: Duration) {
 /// A Kafka transaction failed.
 pub fn publish_failed(reason: &'static str) {
     counter!(PUBLISH_FAILURES, REASON => reason).increment(1);
+}
+
+/// A daily round over a tenant's tables was done, or failed.
+pub fn maintained(tenant: &str, is_done: bool) {
+    let outcome = if is_done { "done" } else { "failed" };
+    counter!(MAINTENANCE, TENANT => tenant.to_owned(), OUTCOME => outcome).increment(1);
+}
+
+/// Months of a line's detections were dropped.
+pub fn months_dropped(tenant: &str, months: usize) {
+    counter!(MONTHS_DROPPED, TENANT => tenant.to_owned()).increment(months as u64);
 }
 
 /// Records of the line's topic that wait to be read.
