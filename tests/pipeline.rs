@@ -4,6 +4,7 @@ mod support;
 
 mod pipeline {
     mod access;
+    mod bad_input;
     mod browser;
     mod engine;
     mod gateway;
@@ -17,6 +18,7 @@ mod pipeline {
     mod kafka_topics;
     mod recovery;
     mod replay;
+    mod servers_away;
     mod silence;
     mod store;
     mod verify;

@@ -3,6 +3,7 @@
 //! away holds nobody up but itself.
 
 mod arrival;
+mod held;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -101,8 +102,15 @@ pub struct Shard<S, O, C> {
     lanes: BTreeMap<String, Lane>,
     /// Lines to be taken over, and when to try.
     wanted: BTreeMap<String, Wanted>,
+    /// Epochs under which a line's log seemed to end before its checkpoint.
+    outrun: BTreeMap<String, u64>,
     waiting: Vec<(String, Chunk)>,
     waiting_rows: usize,
+    /// Records behind one of which the schema registry has not said what it is, in order; the line's own, whose others
+    /// go on.
+    held: BTreeMap<String, Vec<Chunk>>,
+    /// When the registry is asked for them again.
+    ask_again: Option<Instant>,
     /// Records between the consumer's thread and here: the thread pauses the tenant by it.
     buffered: Arc<AtomicUsize>,
     to_consumer: mpsc::UnboundedSender<FromShard>,
@@ -140,8 +148,11 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             pace,
             lanes: BTreeMap::new(),
             wanted: BTreeMap::new(),
+            outrun: BTreeMap::new(),
             waiting: Vec::new(),
             waiting_rows: 0,
+            held: BTreeMap::new(),
+            ask_again: None,
             buffered,
             to_consumer,
             published: BTreeMap::new(),
@@ -186,6 +197,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         let was_long = {
             let mut work = std::pin::pin!(async {
                 self.take_over_wanted().await;
+                self.take_held_up();
                 self.commit_waiting(stop).await;
                 self.look_after(stop).await;
             });
@@ -242,6 +254,10 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             ToShard::Records { line, chunk, grant } => {
                 if let Some(lane) = self.lanes.get_mut(&line).filter(|lane| lane.grant == grant) {
                     lane.caught_up_since = None;
+                    if let Some(held) = self.held.get_mut(&line) {
+                        held.push(chunk);
+                        return;
+                    }
                     self.waiting_rows += chunk.len();
                     self.waiting.push((line, chunk));
                 } else {
@@ -274,6 +290,8 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         self.lanes.remove(line);
         self.wanted.remove(line);
         let buffered = &self.buffered;
+        let held = self.held.remove(line).unwrap_or_default();
+        buffered.fetch_sub(held.iter().map(Chunk::len).sum(), Ordering::Relaxed);
         let mut gone = 0;
         self.waiting.retain(|(of, chunk)| {
             if of == line {
@@ -306,6 +324,11 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
     async fn apply(&mut self, line: &str, chunk: &Chunk, stop: &CancellationToken) {
         let mut from = 0;
         let mut may_refresh = true;
+        if self.held.contains_key(line) {
+            // Behind those that wait already.
+            self.hold(line, chunk.rest(0));
+            return;
+        }
         loop {
             let Some(lane) = self.lanes.get_mut(line) else { return };
             match lane.take(chunk, from, &self.ids, may_refresh) {
@@ -323,6 +346,10 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 Taken::Full(at) => {
                     self.commit_applied(stop).await;
                     from = at;
+                }
+                Taken::Unanswered(at) => {
+                    self.hold(line, chunk.rest(at));
+                    return;
                 }
             }
         }
@@ -497,7 +524,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         let now: Ms = self.clock.now();
         for lane in self.lanes.values_mut() {
             let silent = lane.caught_up_since.is_some_and(|at| instant.duration_since(at) >= self.pace.silence);
-            if silent {
+            if silent && !self.held.contains_key(lane.line.name()) {
                 lane.tick(now, instant);
             }
         }

@@ -31,6 +31,9 @@ pub enum Refused {
          created anew; record the hole with a command to go on"
     )]
     LogEndsEarlier { high: i64, next_offset: i64 },
+    /// As [`Refused::LogEndsEarlier`], but Kafka was asked for the log's end while a former owner went on: ask again.
+    #[error("take the line over: its former owner read on past offset {high} meanwhile")]
+    Outrun { high: i64 },
     #[error(
         "take the line over: commit {published} is published but the database ends with {committed}: it went back in \
          time (a restored backup?); take it forward from the topics before the line goes on"

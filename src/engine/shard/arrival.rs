@@ -52,6 +52,10 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
                 debug!(tenant = %self.tenant, line, "topic without a configured line");
                 let _ = self.to_consumer.send(FromShard::NotOurs { topic });
             }
+            Err(why @ Refused::Outrun { .. }) => {
+                info!(tenant = %self.tenant, line, %why, "asking again");
+                let _ = self.to_consumer.send(FromShard::Again { topic });
+            }
             Err(Refused::Store(why)) => {
                 error!(tenant = %self.tenant, line, %why, "line stopped until the database lets it be taken over");
                 metrics::line_stopped(&self.tenant, &line, true);
@@ -68,7 +72,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         let line = assignment.line.as_str();
         let Some((configs, cadence_ms)) = self.store.versions(line).await? else { return Err(Refused::NotConfigured) };
         let checkpoint = self.store.take_over(line, topic).await?;
-        check_log(&checkpoint, assignment)?;
+        self.check_log(line, &checkpoint, assignment)?;
         let restored = self.restore(line, configs, &checkpoint).await?;
         let published = checkpoint.published_seq.max(assignment.published_seq);
         for (seq, blob) in self.store.outbox_after(line, published).await? {
@@ -86,6 +90,20 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         let lane = Lane::new(self.tenant.clone(), restored, progress, grant.clone(), cadence);
         self.lanes.insert(line.to_owned(), lane);
         Ok(checkpoint.next_offset)
+    }
+
+    /// The log's end was asked for before the line was taken over: a former owner may have read on until then. Only what
+    /// was asked after a take-over of ours, with none between, is the truth.
+    fn check_log(&mut self, line: &str, checkpoint: &Checkpoint, assignment: &Assignment) -> Result<(), Refused> {
+        let checked = check_log(checkpoint, assignment);
+        let Err(Refused::LogEndsEarlier { high, .. }) = checked else {
+            self.outrun.remove(line);
+            return checked;
+        };
+        match self.outrun.insert(line.to_owned(), checkpoint.owner_epoch) {
+            Some(epoch) if epoch + 1 == checkpoint.owner_epoch => checked,
+            _ => Err(Refused::Outrun { high }),
+        }
     }
 
     async fn restore(&self, line: &str, configs: Vec<LineConfig>, checkpoint: &Checkpoint) -> Result<Line, Refused> {

@@ -5,14 +5,15 @@ use andon::domain::production::input::{Classification, LineInput};
 use andon::domain::production::stop::{Segment, Stop, StopStatus, downtime_id};
 use andon::domain::production::sums::Sums;
 use andon::domain::time::{Ms, Span};
-use andon::store::{CommandBody, CommandOutcome, CommitError, NewCommand};
+use andon::store::{CommandBody, CommandOutcome, CommitError, LineCommit, NewCommand};
 
-use super::{NEW_YEAR, Plant, detections, on_both};
+use super::{NEW_YEAR, Owner, Plant, detections, on_both};
 use crate::support::Site;
 
 on_both!(
     a_commit_is_read_back_whole,
     a_paused_owner_is_fenced_and_leaves_nothing,
+    a_former_owner_with_rows_that_are_there_already_is_fenced,
     one_fenced_line_stops_the_others_of_its_batch,
     a_lost_connection_leaves_nothing,
     rows_that_are_there_already_are_no_silent_success,
@@ -122,6 +123,30 @@ async fn a_paused_owner_is_fenced_and_leaves_nothing(site: Site) {
     owner.checkpoint.commit_seq = 0;
     let error = plant.db.commit(&[owner.commit(&Changes::default())]).await.unwrap_err();
     assert!(matches!(error, CommitError::Fenced(_)), "{error:?}");
+}
+
+/// The paused owner read what its successor has committed meanwhile: each of its rows is there already. It has to hear that
+/// it is the owner no more, not that a key is there twice, which would be taken for a contradiction.
+async fn a_former_owner_with_rows_that_are_there_already_is_fenced(site: Site) {
+    let plant = Plant::new(site).await;
+    // Once by INSERT, once by LOAD DATA.
+    for (round, count) in (0..).zip([7, 2_500]) {
+        let paused = plant.take_over("l1").await;
+        let mut owner = plant.take_over("l1").await;
+        let at = NEW_YEAR + round * 3_600_000;
+        let mut changes = detections(at, count);
+        changes.inputs = vec![LineInput::Timer { at: at + 100_000 }];
+        changes.stops = vec![StopChange { stop: stop(at, None, 1), resend: false }];
+        changes.minutes = vec![minute(at, 3)];
+        let first_input_seq = 1 + round as u64;
+        let commit = |owner: &Owner| LineCommit { first_input_seq, ..owner.commit(&changes) };
+        plant.db.commit(&[commit(&owner)]).await.unwrap();
+        owner.moved(&changes);
+        let error = plant.db.commit(&[commit(&paused)]).await.unwrap_err();
+        assert!(matches!(&error, CommitError::Fenced(lines) if lines == &["l1"]), "{count} rows: {error:?}");
+        let now = plant.db.checkpoint("l1").await.unwrap().unwrap();
+        assert_eq!((now.commit_seq, now.owner_epoch), (owner.checkpoint.commit_seq, owner.checkpoint.owner_epoch));
+    }
 }
 
 async fn one_fenced_line_stops_the_others_of_its_batch(site: Site) {
