@@ -7,6 +7,7 @@ use andon::config::Config;
 use andon::kafka::Settings;
 use andon::kafka::consumer::ConsumerError;
 use andon::kafka::schemas::SchemaIds;
+use andon::kafka::topics::Admin;
 use andon::store::{Store, StoreError, maintenance};
 use andon::watch::admin::{self, Admin};
 use andon::watch::health::Health;
@@ -25,6 +26,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);
 /// Names of what `/ready` waits for.
 const DATABASE: &str = "database";
+const KAFKA: &str = "kafka";
 const REGISTRY: &str = "schema registry";
 
 #[derive(Debug, clap::Args)]
@@ -137,6 +139,8 @@ impl Shared {
     /// Owns lines under this process' name in the group; without one when another process has the same.
     async fn process(&self, mut settings: Settings, store: Arc<Store>, ids: Arc<SchemaIds>) -> anyhow::Result<()> {
         tokio::spawn(maintenance::daily(store.clone(), self.stop.clone()));
+        self.health.expect(&[KAFKA]);
+        tokio::spawn(self.clone().wait_for_kafka(settings.clone()));
         settings.instance = settings.instance.or_else(|| servers::instance(self.config.admin_listen.port()));
         loop {
             let (stop, health) = (self.stop.clone(), self.health.clone());
@@ -151,6 +155,22 @@ impl Shared {
                     settings.instance = None;
                 }
                 (ended, _) => return ended.context("failed to process"),
+            }
+        }
+    }
+
+    /// Says so while Kafka is away at the start: a consumer without brokers waits without a word, and has no line that it
+    /// could be behind with. Beside the consumer, which needs no telling when they come.
+    async fn wait_for_kafka(self, settings: Settings) {
+        loop {
+            let asked = match Admin::connect(&settings) {
+                Ok(admin) => admin.list(None).await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            let is_there = asked.is_ok();
+            self.health.set(KAFKA, asked.map_err(|error| format!("Kafka is away: failed to {error}")));
+            if is_there || self.pause().await.is_none() {
+                return;
             }
         }
     }

@@ -89,7 +89,7 @@ async fn servers_that_are_away_are_waited_for_and_nothing_is_missed() {
     plant.rows("l1", 10).await;
     servers.end("kafka").await;
     let second = plant.site.spawn_without_waiting("process");
-    not_ready(&second, "Kafka").await;
+    not_ready(&second, "Kafka is away").await;
     servers.run("start");
     second.ready().await;
 
