@@ -106,6 +106,7 @@ impl TenantDb {
                 Err(error) => maintained.failed.push((line.name.clone(), error)),
             }
         }
+        sqlx::query("DO RELEASE_LOCK(CONCAT('andon.daily.', MD5(DATABASE())))").execute(&mut lock).await?;
         lock.close().await?;
         Ok(Some(maintained))
     }

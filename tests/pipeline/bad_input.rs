@@ -1,5 +1,6 @@
 //! What must not be taken: it is set aside with its reason, counted, and the line goes on. What cannot be judged yet waits.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -103,7 +104,7 @@ impl Plant {
         from.add_partition_offset(&topics::deadletter(&self.tenant), 0, Offset::Beginning).expect("a place");
         consumer.assign(&from).expect("assigned");
         let input = topics::detections(&self.tenant, "l1");
-        let mut letters = Vec::new();
+        let letters = RefCell::new(Vec::new());
         until("the dead letters", async || {
             while let Some(Ok(letter)) = consumer.poll(Duration::from_millis(20)) {
                 let headers = letter.headers().expect("headers");
@@ -113,9 +114,10 @@ impl Plant {
                 };
                 assert_eq!((value("topic"), value("partition")), (input.clone(), "0".to_owned()));
                 let payload = letter.payload().expect("unchanged").to_vec();
-                letters.push((value("offset").parse().expect("a number"), value("reason"), payload));
+                letters.borrow_mut().push((value("offset").parse().expect("a number"), value("reason"), payload));
             }
-            if letters.len() >= count { Ok(letters.clone()) } else { Err(format!("{} are there", letters.len())) }
+            let there = letters.borrow().clone();
+            if there.len() >= count { Ok(there) } else { Err(format!("{} are there", there.len())) }
         })
         .await
     }

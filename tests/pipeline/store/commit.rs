@@ -7,7 +7,7 @@ use andon::domain::production::sums::Sums;
 use andon::domain::time::{Ms, Span};
 use andon::store::{CommandBody, CommandOutcome, CommitError, LineCommit, NewCommand};
 
-use super::{NEW_YEAR, Owner, Plant, detections, on_both};
+use super::{NEW_YEAR, Plant, detections, on_both};
 use crate::support::Site;
 
 on_both!(
@@ -139,10 +139,11 @@ async fn a_former_owner_with_rows_that_are_there_already_is_fenced(site: Site) {
         changes.stops = vec![StopChange { stop: stop(at, None, 1), resend: false }];
         changes.minutes = vec![minute(at, 3)];
         let first_input_seq = 1 + round as u64;
-        let commit = |owner: &Owner| LineCommit { first_input_seq, ..owner.commit(&changes) };
-        plant.db.commit(&[commit(&owner)]).await.unwrap();
+        let commit = LineCommit { first_input_seq, ..owner.commit(&changes) };
+        plant.db.commit(&[commit]).await.unwrap();
         owner.moved(&changes);
-        let error = plant.db.commit(&[commit(&paused)]).await.unwrap_err();
+        let stale = LineCommit { first_input_seq, ..paused.commit(&changes) };
+        let error = plant.db.commit(&[stale]).await.unwrap_err();
         assert!(matches!(&error, CommitError::Fenced(lines) if lines == &["l1"]), "{count} rows: {error:?}");
         let now = plant.db.checkpoint("l1").await.unwrap().unwrap();
         assert_eq!((now.commit_seq, now.owner_epoch), (owner.checkpoint.commit_seq, owner.checkpoint.owner_epoch));
