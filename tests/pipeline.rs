@@ -19,6 +19,7 @@ mod pipeline {
     mod recovery;
     mod replay;
     mod servers_away;
+    mod screens;
     mod silence;
     mod store;
     mod verify;

@@ -40,6 +40,8 @@ pub enum Right {
     Users,
     /// API keys.
     Keys,
+    /// Pairing wall displays.
+    Screens,
 }
 
 /// Who has a right.
@@ -57,13 +59,14 @@ const fn rule(right: Right, least: UserRole, for_keys: bool) -> Rule {
 }
 
 /// The rights, one rule each: every check asks here, and the tests are made from it.
-pub const RULES: [Rule; 6] = [
+pub const RULES: [Rule; 7] = [
     rule(Right::Own, UserRole::Viewer, false),
     rule(Right::Look, UserRole::Viewer, true),
     rule(Right::Classify, UserRole::Operator, true),
     rule(Right::Audit, UserRole::Manager, true),
     rule(Right::Users, UserRole::Admin, false),
     rule(Right::Keys, UserRole::Admin, false),
+    rule(Right::Screens, UserRole::Manager, false),
 ];
 
 /// What a user's `permissions` say; empty: all that the role may.
@@ -169,6 +172,7 @@ impl Right {
             Right::Audit => "audit",
             Right::Users => "users",
             Right::Keys => "keys",
+            Right::Screens => "screens",
         }
     }
 }

@@ -20,6 +20,7 @@ mod name;
 mod partition;
 mod read;
 mod rollup;
+pub mod screens;
 pub mod session;
 mod spec;
 pub mod stamp;

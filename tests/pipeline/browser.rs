@@ -74,8 +74,8 @@ impl Drop for Plant {
     }
 }
 
-/// Runs a script of `web/browser` as an operator of a plant of its own.
-async fn browse(script: &str) {
+/// Runs a script of `web/browser` as a user of a plant of its own.
+async fn browse(script: &str, role: &str) {
     let site = Site::new();
     let tenant = site.tenant("browser");
     let folder = tempfile::tempdir().expect("a scratch folder");
@@ -83,7 +83,7 @@ async fn browse(script: &str) {
     std::fs::write(&spec, file(&tenant)).expect("written");
     site.andon_ok(&["migrate"]);
     site.andon_ok(&["tenant", "apply", spec.to_str().expect("a path")]);
-    site.andon_with_input(&["user", "create", "--tenant", &tenant, "--role", "OPERATOR", "marta"], "correct horse");
+    site.andon_with_input(&["user", "create", "--tenant", &tenant, "--role", role, "marta"], "correct horse");
     let andon = site.spawn("serve").await;
     let plant = Command::new(env!("CARGO_BIN_EXE_andon"))
         .args(["simulate", "--tenant", &tenant, "--from", "now-6h"])
@@ -114,10 +114,15 @@ async fn browse(script: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_sees_lines_live_and_gives_a_stop_its_reason() {
-    browse("browser/smoke.mjs").await;
+    browse("browser/smoke.mjs", "OPERATOR").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_widgets_is_live_ones_own_and_dims_when_the_link_is_lost() {
-    browse("browser/dashboard.mjs").await;
+    browse("browser/dashboard.mjs", "OPERATOR").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_is_paired_by_a_code_and_goes_dark_when_it_is_revoked() {
+    browse("browser/pair.mjs", "MANAGER").await;
 }

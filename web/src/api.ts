@@ -50,7 +50,7 @@ export interface Answer<T> {
 }
 
 export async function request<T>(
-  method: "GET" | "POST" | "PUT",
+  method: "GET" | "POST" | "PUT" | "DELETE",
   path: string,
   options: { query?: Query; body?: unknown; signal?: AbortSignal } = {},
 ): Promise<Answer<T>> {

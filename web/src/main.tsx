@@ -10,6 +10,8 @@ import { startLive } from "./live/page.ts";
 import { DashboardPage } from "./pages/dashboard.tsx";
 import { LinePage } from "./pages/line.tsx";
 import { LoginPage } from "./pages/login.tsx";
+import { PairPage } from "./pages/pair.tsx";
+import { ScreensPage } from "./pages/screens.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
 import { WallPage } from "./pages/wall.tsx";
 import { Header } from "./parts/header.tsx";
@@ -50,6 +52,7 @@ function App() {
 
   const at = route.value;
   if (at.page === "login") return <LoginPage />;
+  if (at.page === "pair") return <PairPage />;
   if (!user) return <p class="boot">{unreachable.value ? t("error.network") : t("link.connecting")}</p>;
   if (user.tenant === "") {
     return (
@@ -68,6 +71,7 @@ function App() {
       <LinkBar />
       {at.page === "dashboard" && <DashboardPage />}
       {at.page === "overview" && <OverviewPage />}
+      {at.page === "screens" && <ScreensPage />}
       {at.page === "line" && <LinePage key={at.line} line={at.line} />}
       {at.page === "unknown" && (
         <main id="main" class="page">
@@ -86,7 +90,7 @@ startTheme();
 startRouter();
 startTicking();
 startLive();
-if (route.value.page !== "login") void loadSession();
+if (route.value.page !== "login" && route.value.page !== "pair") void loadSession();
 else session.value = null;
 
 const root = document.getElementById("app");

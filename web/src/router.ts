@@ -5,6 +5,8 @@ import { signal } from "@preact/signals";
 export type Route =
   | { page: "dashboard" }
   | { page: "overview" }
+  | { page: "pair" }
+  | { page: "screens" }
   | { page: "wall"; lines: string[]; columns: number | null }
   | { page: "line"; line: string }
   | { page: "login"; next: string }
@@ -19,7 +21,10 @@ export function routeOf(path: string, search: string): Route {
       return { page: "dashboard" };
     case "lines":
       return { page: "overview" };
+    case "screens":
+      return { page: "screens" };
     case "wall": {
+      if (parts[1] === "pair") return { page: "pair" };
       const columns = Number(query.get("columns"));
       const lines = query
         .getAll("line")

@@ -6,6 +6,7 @@ import { ApiError, get, request, whenSignedOut } from "./api.ts";
 import { safeZone } from "./format.ts";
 import { asLocale, tenantLocale } from "./i18n/index.ts";
 import { go, route } from "./router.ts";
+import { isScreen } from "./screen.ts";
 import type { Session } from "./shapes.ts";
 
 /** `undefined`: not asked yet; `null`: nobody. */
@@ -14,6 +15,8 @@ export const unreachable = signal(false);
 export const expired = signal(false);
 
 export const zone = computed(() => safeZone(session.value?.time_zone));
+/** Whether this user pairs wall displays: the server asks again. */
+export const mayPair = computed(() => ["SUPER_ADMIN", "ADMIN", "MANAGER"].includes(session.value?.role ?? ""));
 export const mayClassify = computed(() => session.value?.may_classify === true);
 
 type Json = Record<string, unknown>;
@@ -42,6 +45,8 @@ function signedIn(user: Session): void {
 
 function toLogin(): void {
   if (route.value.page === "login") return;
+  // Nobody types a password on a wall: it shows a new code.
+  if (route.value.page === "wall" && isScreen()) return go("/wall/pair", true);
   const here = location.pathname + location.search;
   go(here === "/" ? "/login" : `/login?next=${encodeURIComponent(here)}`, true);
 }

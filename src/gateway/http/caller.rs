@@ -18,6 +18,9 @@ use crate::gateway::rights::Identity;
 /// Names of the session's cookie: over HTTPS, and on a machine of one's own without.
 pub const SECURE_COOKIE: &str = "__Host-andon";
 pub const PLAIN_COOKIE: &str = "andon";
+/// The same of a paired screen's.
+pub const SECURE_SCREEN_COOKIE: &str = "__Host-andon-screen";
+pub const PLAIN_SCREEN_COOKIE: &str = "andon-screen";
 
 /// A request of somebody known.
 #[derive(Clone, Debug)]
@@ -41,7 +44,9 @@ pub fn credential(headers: &HeaderMap) -> Option<Credential> {
     let pairs: Vec<(&str, &str)> =
         cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('=')).collect();
     let of = |name: &str| pairs.iter().find(|(pair, _)| *pair == name).and_then(|(_, value)| Token::parse(value));
-    of(SECURE_COOKIE).or_else(|| of(PLAIN_COOKIE)).map(Credential::Session)
+    let session = of(SECURE_COOKIE).or_else(|| of(PLAIN_COOKIE)).map(Credential::Session);
+    // Whoever signs in on a screen is themselves.
+    session.or_else(|| of(SECURE_SCREEN_COOKIE).or_else(|| of(PLAIN_SCREEN_COOKIE)).map(Credential::Key))
 }
 
 /// The host that the client spoke to, with its port where it is not the scheme's own.
@@ -142,6 +147,10 @@ mod tests {
         let mixed = format!("andon={}", one.text());
         let other = headers(&[("cookie", &mixed), ("authorization", "Basic eA==")]);
         assert_eq!(credential(&other), None);
+        let screen = headers(&[("cookie", &format!("andon-screen={}", one.text()))]);
+        assert_eq!(credential(&screen), Some(Credential::Key(one.clone())));
+        let person = headers(&[("cookie", &format!("andon-screen={}; andon={}", one.text(), two.text()))]);
+        assert_eq!(credential(&person), session(&two));
         let key = headers(&[("cookie", &format!("andon={}", one.key_text()))]);
         assert_eq!(credential(&key), None, "a key is no cookie");
         assert_eq!(credential(&headers(&[])), None);

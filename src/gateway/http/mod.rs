@@ -18,6 +18,7 @@ pub mod production;
 pub mod query;
 pub mod registry;
 pub mod routes;
+pub mod screens;
 pub mod stop_summary;
 pub mod subjects;
 pub mod system;
@@ -137,6 +138,8 @@ fn needs_database(app: &App, tenant: &Tenant) -> Result<Arc<TenantDb>, Problem> 
     app.directory.database(&tenant.name).ok_or_else(away)
 }
 
+#[cfg(test)]
+mod live_tests;
 #[cfg(test)]
 mod rights_tests;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::caller::{credential, is_foreign};
 use super::query::Query;
 use super::{
     aggregate, audit, auth, dashboard, detections, downtime, keys, live, metrics, openapi, own, pieces, production,
-    stop_summary, system, users,
+    screens, stop_summary, system, users,
 };
 use crate::gateway::App;
 use crate::gateway::live::asyncapi;
@@ -48,7 +48,7 @@ pub struct Route {
 }
 
 use Access::{Known, Live, Needs, Open};
-use Right::{Audit, Classify, Keys, Look, Own, Users};
+use Right::{Audit, Classify, Keys, Look, Own, Screens, Users};
 
 /// Every path and method with what it asks. There is no other way into the router.
 #[rustfmt::skip]
@@ -74,6 +74,11 @@ pub fn api() -> Vec<Route> {
         post("/api-keys", Needs(Keys), keys::create),
         delete("/api-keys/{key_id}", Needs(Keys), keys::revoke),
         get("/audit", Needs(Audit), audit::list),
+        post("/wall/pair", Open, screens::begin),
+        post("/wall/pair/claim", Open, screens::claim),
+        get("/wall/screens", Needs(Screens), screens::list),
+        post("/wall/screens", Needs(Screens), screens::pair),
+        delete("/wall/screens/{screen_id}", Needs(Screens), screens::revoke),
         get("/live", Live(Look), live::socket),
         get("/live/events", Live(Look), live::events),
         post("/live/ticket", Needs(Look), live::ticket),

@@ -120,6 +120,7 @@ pub(super) fn filled(path: &str) -> String {
         "{downtime_id}" => "l1:1000",
         "{command_id}" | "{product_id}" | "{id}" | "{user_id}" | "{session_id}" | "{key_id}" => "1",
         "{widget}" => "kpi_oee",
+        "{screen_id}" => "1",
         "{subject}" => "andon.v1.Detection",
         "{version}" => "latest",
         part => part,

@@ -94,7 +94,7 @@ impl Bench {
         store.apply_spec(&spec(&tenant), BEGINNING, "test", false).await.expect("applied");
         let row = store.tenants().await.expect("read").into_iter().find(|row| row.name == tenant);
         let password = password::hash("correct horse").expect("hashed");
-        for (username, role) in [("operator", "OPERATOR"), ("viewer", "VIEWER")] {
+        for (username, role) in [("manager", "MANAGER"), ("operator", "OPERATOR"), ("viewer", "VIEWER")] {
             let new = NewUser { tenant: row.as_ref(), username, password: &password, role };
             store.create_user(&new).await.expect("created");
         }
@@ -249,6 +249,15 @@ impl Live {
             frame["resume"] = position.clone();
         }
         self.socket.send(Message::Text(frame.to_string().into())).await.expect("sent");
+    }
+
+    /// Hears until the socket is closed: the code of the close.
+    pub(in crate::pipeline) async fn closed(&mut self) -> u16 {
+        loop {
+            if let Err(code) = self.hear().await {
+                return code;
+            }
+        }
     }
 
     pub(in crate::pipeline) async fn subscribe_to(&mut self, id: u64, widget: &str, params: &Value) {

@@ -53,6 +53,7 @@ export function LoginPage() {
         <button type="submit" class="primary" disabled={busy.value}>
           {busy.value ? t("login.busy") : t("login.submit")}
         </button>
+        <a href="/wall/pair">{t("login.pair")}</a>
       </form>
     </main>
   );

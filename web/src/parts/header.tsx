@@ -2,7 +2,7 @@
 
 import { chooseLocale, locale, LOCALES, t } from "../i18n/index.ts";
 import { route } from "../router.ts";
-import { session, signOut } from "../session.ts";
+import { mayPair, session, signOut } from "../session.ts";
 import { chooseTheme, theme } from "../theme.ts";
 
 export function LanguageSwitch() {
@@ -56,6 +56,11 @@ export function Header() {
             {t("nav.overview")}
           </a>
           <a href="/wall">{t("nav.wall")}</a>
+          {mayPair.value && (
+            <a href="/screens" aria-current={page === "screens" ? "page" : undefined}>
+              {t("nav.screens")}
+            </a>
+          )}
         </nav>
       )}
       <span class="grow" />
