@@ -28,6 +28,8 @@ use crate::gateway::problem::Problem;
 const FROM_MEMORY_EVERY: Duration = Duration::from_millis(250);
 /// Between answers that ask the database.
 const FROM_DATABASE_EVERY: Duration = Duration::from_secs(1);
+/// An answer is at rest for so many times as long as it took: what is dear is made seldom, whoever asks for it.
+const REST: u32 = 5;
 /// After one that failed.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// An answer is made anew after this long even when nothing was heard: repairs and late detections are told by no feed.
@@ -126,10 +128,12 @@ async fn keep(app: Arc<App>, key: Key, widget: &'static Widget, answered: Arc<An
         let is_due = pulse != Some(now) || whole_at.elapsed() > WHOLE_EVERY;
         let (mut pause, mut is_away) = (every, false);
         if is_due {
+            let started = Instant::now();
             match make(&app, &board, &key, widget).await {
                 Ok(items) => {
                     answered.take(&items);
                     (pulse, whole_at) = (Some(now), Instant::now());
+                    pause = every.max(started.elapsed() * REST);
                     board.nudge();
                 }
                 Err(Failure::Refused(detail)) => {
