@@ -268,24 +268,42 @@ pub async fn layout(State(app): State<Arc<App>>, asked: Asked, headers: HeaderMa
 }
 
 /// `PUT /dashboard/layout`: saves one's own, in the place of the one that `If-Match` names.
+pub async fn change_layout(
+    State(app): State<Arc<App>>,
+    asked: Asked,
+    headers: HeaderMap,
+    layout: Result<Json<Layout>, JsonRejection>,
+) -> Result<Response, Problem> {
+    if !headers.contains_key(header::IF_MATCH) {
+        return Err(Problem::precondition_required());
+    }
+    save(&app, &asked, &headers, body(layout)?).await
+}
+
+/// `POST /dashboard/layout`: saves one's own; without `If-Match` whatever there was before.
 pub async fn save_layout(
     State(app): State<Arc<App>>,
     asked: Asked,
     headers: HeaderMap,
     layout: Result<Json<Layout>, JsonRejection>,
 ) -> Result<Response, Problem> {
+    save(&app, &asked, &headers, body(layout)?).await
+}
+
+async fn save(app: &App, asked: &Asked, headers: &HeaderMap, layout: Layout) -> Result<Response, Problem> {
     asked.query.only(&[])?;
-    let layout = body(layout)?;
     layout.check().map_err(Problem::unprocessable)?;
-    let known = headers.get(header::IF_MATCH).ok_or_else(Problem::precondition_required)?;
-    let known = known.to_str().map_err(|_| Problem::bad_request("if-match: no entity tag"))?.to_owned();
-    let template = template(&app, &asked).await?;
+    let known = match headers.get(header::IF_MATCH) {
+        None => "*".to_owned(),
+        Some(tag) => tag.to_str().map_err(|_| Problem::bad_request("if-match: no entity tag"))?.to_owned(),
+    };
+    let template = template(app, asked).await?;
     let (text, _) = layout.text_and_tag();
     let is_known = |before: Option<&str>| {
         let before = before.and_then(read).unwrap_or(template);
         known == "*" || before.text_and_tag().1 == known
     };
-    let store = needs_store(&app)?;
+    let store = needs_store(app)?;
     let saved = store.save_layout(asked.identity.user_id, LAYOUT, &text, is_known).await.map_err(Problem::database)?;
     if saved { Ok(told(&layout, "own")) } else { Err(Problem::stale()) }
 }
