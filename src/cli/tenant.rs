@@ -129,12 +129,7 @@ async fn refuse_what_is_forgotten(store: &Store, spec: &TenantSpec, from: Ms) ->
         return Ok(());
     }
     let db = store.tenant(&spec.tenant.name).await?;
-    let Some(current) = db.current().await? else { return Ok(()) };
-    let mut latest: Option<(Ms, &str)> = None;
-    for line in spec.lines.iter().filter(|line| current.spec.lines.iter().any(|known| known.name == line.name)) {
-        latest = latest.max(Some((db.rebookable_from(&line.name).await?, line.name.as_str())));
-    }
-    match latest {
+    match db.earliest_version(spec).await? {
         Some((earliest, line)) if from < earliest => bail!(
             "failed to apply the file from {}: line {line} can be booked anew from {} on only; write --from {} or later",
             rfc3339(from),

@@ -65,6 +65,9 @@ pub enum StoreError {
     /// What is asked for contradicts what is stored.
     #[error("{0}")]
     Conflict(String),
+    /// Another version of the tenant's file was saved at the same moment.
+    #[error("another version of the file was saved at the same moment: do it again")]
+    Overtaken,
     #[error("the tenant's file is refused: {0}")]
     Spec(#[from] crate::config::tenant::SpecError),
 }

@@ -13,6 +13,7 @@ mod checkpoint;
 mod command;
 mod commit;
 mod error;
+pub mod incident;
 mod layout;
 pub mod maintenance;
 mod migrate;
@@ -38,7 +39,7 @@ use sqlx::{Executor, Row};
 pub use self::address::Address;
 pub use self::audit::{AuditEntry, AuditFilter, AuditRow, QueryEntry};
 pub use self::checkpoint::{Checkpoint, OutboxBatch};
-pub use self::command::{Command, CommandBody, CommandOutcome, NewCommand};
+pub use self::command::{Command, CommandBody, CommandOutcome, NewCommand, STALE, Words};
 pub use self::commit::{CommitError, LineCommit};
 pub use self::error::{Result, StoreError};
 pub use self::layout::{CatalogueRow, FilterRow};
@@ -217,17 +218,41 @@ impl Store {
         Ok(changes)
     }
 
+    /// Saves a changed file of a tenant as the version after `base`, with the company, zone and language of its row;
+    /// answers what changed, none when another version was saved in between.
+    ///
+    /// # Errors
+    /// A `valid_from` that is not after that of `base`.
+    pub async fn apply_after(
+        &self,
+        db: &TenantDb,
+        base: &Arc<ConfigVersion>,
+        spec: &TenantSpec,
+        valid_from: Ms,
+        author: &str,
+    ) -> Result<Option<Vec<String>>> {
+        let changes = db.apply_after(base, spec, valid_from, author).await?;
+        if changes.is_some() && base.spec.tenant != spec.tenant {
+            self.write_tenant(spec).await?;
+        }
+        Ok(changes)
+    }
+
     /// Deactivates or activates a tenant; its data stays.
     ///
     /// # Errors
     /// An unknown tenant.
     pub async fn set_tenant_active(&self, name: &str, is_active: bool) -> Result<()> {
         let row = self.tenant_row(name).await?.ok_or_else(|| StoreError::UnknownTenant(name.to_owned()))?;
+        let mut transaction = self.pool.begin().await?;
         sqlx::query("UPDATE tenant SET is_active = ? WHERE tenant_id = ?")
             .bind(is_active)
             .bind(row.id)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
+        // Whoever is signed in has other rights now.
+        session::changed(&mut transaction).await?;
+        transaction.commit().await?;
         Ok(())
     }
 

@@ -154,6 +154,13 @@ impl TenantDb {
         query.fetch_all(&self.pool).await?.iter().map(detection).collect()
     }
 
+    /// Whether the line has more than `count` detections.
+    pub async fn has_more_detections(&self, line: &str, count: u64) -> Result<bool> {
+        let line = self.line(line).await?;
+        let sql = format!("SELECT 1 FROM `{}` LIMIT 1 OFFSET ?", line.detections());
+        Ok(sqlx::query(AssertSqlSafe(sql)).bind(count).fetch_optional(&self.pool).await?.is_some())
+    }
+
     /// Which of these identities (id, time) are stored, late ones included, and with what content; in no order.
     pub async fn known(&self, line: &str, identities: &[(i64, Ms)]) -> Result<Vec<Detection>> {
         let line = self.line(line).await?;

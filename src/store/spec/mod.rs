@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sqlx::Row;
 
-use super::error::{Result, StoreError};
+use super::error::{Result, StoreError, server_code};
 use super::tenant::TenantDb;
 use crate::config::tenant::{Locale, TenantInfo, TenantSpec};
 use crate::domain::production::config::LineConfig;
@@ -29,6 +29,9 @@ pub struct ConfigVersion {
     /// The spec as it is stored.
     json: String,
 }
+
+/// A duplicate key.
+const DUPLICATE: u16 = 1062;
 
 /// The versions that are known, in their order.
 #[derive(Debug, Default)]
@@ -138,22 +141,55 @@ impl TenantDb {
             self.refresh().await?;
         }
         let previous = self.specs.versions.lock().as_ref().and_then(|versions| versions.last().cloned());
-        let json = stored_json(spec)?;
-        let changes = diff::changes(previous.as_ref().map(|previous| previous.json.as_str()), &json);
+        let changes = diff::changes(previous.as_ref().map(|previous| previous.json.as_str()), &stored_json(spec)?);
         if changes.is_empty() || dry_run {
             return Ok(changes);
         }
+        self.save_after(previous.as_ref(), spec, valid_from, author).await?;
+        Ok(changes)
+    }
+
+    /// As [`TenantDb::apply_spec`], when `base` still is the newest version; answers what changed, none when another was
+    /// saved in between.
+    ///
+    /// # Errors
+    /// A `valid_from` that is not after that of `base`.
+    pub async fn apply_after(
+        &self,
+        base: &Arc<ConfigVersion>,
+        spec: &TenantSpec,
+        valid_from: Ms,
+        author: &str,
+    ) -> Result<Option<Vec<String>>> {
+        let changes = diff::changes(Some(&base.json), &stored_json(spec)?);
+        if changes.is_empty() {
+            return Ok(Some(changes));
+        }
+        match self.save_after(Some(base), spec, valid_from, author).await {
+            Ok(()) => Ok(Some(changes)),
+            Err(StoreError::Overtaken) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn save_after(
+        &self,
+        previous: Option<&Arc<ConfigVersion>>,
+        spec: &TenantSpec,
+        valid_from: Ms,
+        author: &str,
+    ) -> Result<()> {
         let version = ConfigVersion {
-            version: previous.as_ref().map_or(1, |previous| previous.version + 1),
-            policy_version: previous.as_ref().map_or(1, |previous| {
+            version: previous.map_or(1, |previous| previous.version + 1),
+            policy_version: previous.map_or(1, |previous| {
                 previous.policy_version + u32::from(previous.spec.loss_policy != spec.loss_policy)
             }),
             valid_from: if previous.is_none() { BEGINNING } else { valid_from },
             author: author.to_owned(),
             spec: Arc::new(spec.clone()),
-            json,
+            json: stored_json(spec)?,
         };
-        if let Some(previous) = &previous
+        if let Some(previous) = previous
             && version.valid_from <= previous.valid_from
         {
             let problem = format!(
@@ -167,9 +203,23 @@ impl TenantDb {
         for line in &spec.lines {
             self.line(&line.name).await?;
         }
-        self.save(&version, previous.as_deref()).await?;
+        self.save(&version, previous.map(|previous| &**previous)).await?;
         self.refresh().await?;
-        Ok(changes)
+        Ok(())
+    }
+
+    /// The line, and the time from which on it can still be booked anew, that bounds when a version of `spec` may begin:
+    /// one that begins before would hold in a recomputation and not in what was told. None when nothing was told yet.
+    ///
+    /// # Errors
+    /// A state that this binary cannot read.
+    pub async fn earliest_version(&self, spec: &TenantSpec) -> Result<Option<(Ms, String)>> {
+        let Some(current) = self.current().await? else { return Ok(None) };
+        let mut latest = None;
+        for line in spec.lines.iter().filter(|line| current.spec.line(&line.name).is_ok()) {
+            latest = latest.max(Some((self.rebookable_from(&line.name).await?, line.name.clone())));
+        }
+        Ok(latest)
     }
 
     async fn is_migrated(&self) -> Result<bool> {
@@ -218,7 +268,8 @@ impl TenantDb {
         .bind(&version.json)
         .bind(&version.author)
         .execute(&mut *transaction)
-        .await?;
+        .await
+        .map_err(|error| if server_code(&error) == Some(DUPLICATE) { StoreError::Overtaken } else { error.into() })?;
         tables::write(&mut transaction, &version.spec).await?;
         if let Some(previous) = previous {
             tables::tell_lines(&mut transaction, version, &previous.spec).await?;
