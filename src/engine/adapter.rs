@@ -40,8 +40,11 @@ impl From<CommitError> for StoreError {
 
 fn command(row: store::Command) -> PendingCommand {
     let command = match row.body {
-        CommandBody::Classify { downtime_id, reason_code, comment } => match started_at(&downtime_id) {
-            Some(started_at) => Command::Classify { started_at, reason_code, comment },
+        CommandBody::Classify { downtime_id, reason_code, comment, was } => match started_at(&downtime_id) {
+            Some(started_at) => {
+                let was = was.map(|was| (was.reason_code, was.comment));
+                Command::Classify { started_at, reason_code, comment, was }
+            }
             None => Command::Unreadable(format!("{downtime_id:?} is no id of a stop")),
         },
         CommandBody::Split { at } => Command::Split { at },

@@ -5,6 +5,7 @@ use crate::domain::production::stop::{Stop, StopStatus};
 use crate::domain::time::Span;
 use crate::engine::lane::Lane;
 use crate::engine::ports::{Command, CommandOutcome, PendingCommand, ShardStore, StoreError};
+use crate::store::STALE;
 
 /// Applies a command, bringing older stops back from the store first.
 ///
@@ -17,9 +18,13 @@ pub async fn obey<S: ShardStore>(
 ) -> Result<CommandOutcome, StoreError> {
     let author = pending.author.as_str();
     let done = match &pending.command {
-        Command::Classify { started_at, reason_code, comment } => {
+        Command::Classify { started_at, reason_code, comment, was } => {
             if !lane.line.remembers(*started_at) {
                 recall(store, lane, store.stop(lane.line.name(), *started_at).await?).await?;
+            }
+            // Two who have read the same must not both be followed: the second has not seen what the first said.
+            if was.is_some() && lane.line.words(*started_at) != *was {
+                return Ok(CommandOutcome::Refused(STALE.to_owned()));
             }
             lane.line.classify(*started_at, reason_code.clone(), comment.clone(), author)
         }

@@ -46,6 +46,8 @@ pub enum Command {
         started_at: Ms,
         reason_code: Option<String>,
         comment: Option<String>,
+        /// Reason and comment as its sender has seen them; none: whatever they are.
+        was: Option<(Option<String>, Option<String>)>,
     },
     Split {
         at: Ms,

@@ -95,6 +95,7 @@ impl Operator {
                 downtime_id: stop.downtime_id.clone(),
                 reason_code: Some(reason_code.to_string()),
                 comment: None,
+                was: None,
             };
             let idempotency_key = format!("simulate:{}", stop.downtime_id);
             let author = "simulated operator".to_owned();

@@ -20,7 +20,14 @@ const AT_ONCE: u32 = 1_000;
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum CommandBody {
     /// Gives a stop a reason and a comment; none takes an earlier one away.
-    Classify { downtime_id: String, reason_code: Option<String>, comment: Option<String> },
+    Classify {
+        downtime_id: String,
+        reason_code: Option<String>,
+        comment: Option<String>,
+        /// What its sender has seen there: refused as [`STALE`] when it says something else by now. None: whatever it says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was: Option<Words>,
+    },
     /// Divides the stop around `at`.
     Split {
         #[serde(with = "as_rfc3339")]
@@ -48,6 +55,16 @@ pub enum CommandBody {
     #[serde(skip)]
     Unreadable { problem: String },
 }
+
+/// What people have said of a stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    pub reason_code: Option<String>,
+    pub comment: Option<String>,
+}
+
+/// Why a classification is refused whose sender has not seen what the stop says.
+pub const STALE: &str = "it was given another reason or comment in between";
 
 /// A command to submit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -189,6 +189,7 @@ impl Desk {
                 downtime_id: word.downtime_id.clone(),
                 reason_code: Some(word.reason.to_owned()),
                 comment: Some(word.mark.clone()),
+                was: None,
             },
             author: "fire".to_owned(),
         };

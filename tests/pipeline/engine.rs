@@ -175,6 +175,7 @@ async fn detections_become_rows_and_silence_becomes_a_stop_that_takes_a_reason()
             downtime_id: open.downtime_id.clone(),
             reason_code: Some("jam".into()),
             comment: Some("belt".into()),
+            was: None,
         },
         author: "lead".into(),
     };

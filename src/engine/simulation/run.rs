@@ -214,7 +214,7 @@ impl Run {
 
     fn classify(&mut self, line: &str, reason_code: Option<String>) {
         let (started_at, _) = self.some_stop(line).unwrap_or((super::world::BEGINNING, 0));
-        self.submit(line, Command::Classify { started_at, reason_code, comment: None });
+        self.submit(line, Command::Classify { started_at, reason_code, comment: None, was: None });
     }
 
     fn split(&mut self, line: &str) {

@@ -291,6 +291,7 @@ async fn a_command_is_applied_once(site: Site) {
             downtime_id: "l1:1".to_owned(),
             reason_code: Some(reason.to_owned()),
             comment: Some("ñ'\"".to_owned()),
+            was: None,
         },
         author: "ana".to_owned(),
     };

@@ -113,6 +113,13 @@ impl Line {
         Ok(())
     }
 
+    /// Reason and comment of the stop that starts at `from`; none when there is no such stop here.
+    pub fn words(&self, from: Ms) -> Option<(Option<String>, Option<String>)> {
+        let stop = self.stops.starting(from)?;
+        let (reason_code, comment, _) = self.judge_stop(&self.stops, stop);
+        Some((reason_code, comment))
+    }
+
     /// Gives the stop that starts at `from` a reason and a comment.
     ///
     /// # Errors
