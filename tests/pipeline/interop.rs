@@ -1,7 +1,7 @@
 //! `downtime.*` and `oee.*`, read by an independent Avro client with the gateway as its registry, say the same as REST
 //! and as the tables.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use andon::domain::production::stop::{Stop, StopStatus};
@@ -10,27 +10,8 @@ use andon::store::Store;
 use serde_json::{Value, json};
 
 use super::replay::{on, plant, read_to};
+use crate::support::python::python;
 use crate::support::{Site, until};
-
-/// A Python with the clients, made once and kept under `target`.
-fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let home = root.join("target/interop");
-    let python = home.join("bin/python");
-    let marker = home.join("ready");
-    if marker.exists() {
-        return python;
-    }
-    let run = |program: &Path, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().expect("python3 is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    run(Path::new("python3"), &["-m", "venv", home.to_str().expect("a plain path")]);
-    let wanted = root.join("tests/interop/requirements.txt");
-    run(&python, &["-m", "pip", "install", "--quiet", "-r", wanted.to_str().expect("a plain path")]);
-    std::fs::write(marker, "").expect("writable");
-    python
-}
 
 fn stop_of(record: &Value) -> Stop {
     let mut stop = record.clone();
@@ -74,7 +55,7 @@ async fn an_independent_client_reads_the_same_stops_and_figures() {
 
     // A silent line goes on: what is compared is what stands still, the closed stops and the figure of one window.
     let (told, figures) = until("topic, REST and tables to say the same clock", async || {
-        let output = Command::new(python())
+        let output = Command::new(python("interop"))
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/topics.py"))
             .args([&site.servers.kafka, &andon.url, &tenant, "l1"])
             .output()

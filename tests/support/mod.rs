@@ -7,6 +7,7 @@
 
 pub mod process;
 pub mod proxy;
+pub mod python;
 pub mod site;
 
 use std::future::Future;
