@@ -6,6 +6,7 @@ mod pipeline {
     mod access;
     mod bad_input;
     mod browser;
+    mod contract;
     mod engine;
     mod gateway;
     mod ground;
@@ -18,8 +19,8 @@ mod pipeline {
     mod kafka_topics;
     mod recovery;
     mod replay;
-    mod servers_away;
     mod screens;
+    mod servers_away;
     mod silence;
     mod store;
     mod verify;

@@ -30,11 +30,12 @@ pub mod widgets;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use self::account::Accounts;
@@ -47,6 +48,7 @@ use self::questions::Questions;
 use self::rights::Identity;
 use self::widgets::live::Answers;
 use crate::config::Config;
+use crate::kafka::Settings;
 use crate::kafka::schemas::SchemaIds;
 use crate::store::{AuditEntry, Store};
 use crate::watch::health::Health;
@@ -56,6 +58,8 @@ const LOGINS_PER_MINUTE: u32 = 20;
 /// Live connections that a user opens per minute: all of theirs, many times.
 const OPENED_PER_MINUTE: u32 = 600;
 const MINUTE: Duration = Duration::from_secs(60);
+/// Exports and recomputations at a time.
+const EXPORTS: usize = 4;
 /// How long open requests have to end.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long live connections have then.
@@ -82,10 +86,15 @@ pub struct App {
     /// Live connections opened, by user.
     pub opened: Limit<i32>,
     pub questions: Questions,
+    /// Turns of exports and recomputations: each is much work.
+    pub exports: Arc<Semaphore>,
+    pub started: Instant,
     pub connections: Arc<Connections>,
     /// Widgets that somebody looks at.
     pub answers: Answers,
     pub health: Health,
+    /// Where the topics of new lines are made; none: no brokers are configured.
+    pub kafka: Option<Settings>,
     /// What schema ids in records mean.
     pub ids: Arc<SchemaIds>,
     /// Origins of other sites that may connect.
@@ -111,9 +120,12 @@ impl App {
             requests: Limit::new(config.gateway.requests_per_minute, MINUTE),
             opened: Limit::new(OPENED_PER_MINUTE, MINUTE),
             questions: Questions::new(),
+            exports: Arc::new(Semaphore::new(EXPORTS)),
+            started: Instant::now(),
             connections: Arc::default(),
             answers: Answers::default(),
             health,
+            kafka: config.brokers().ok().map(|brokers| Settings::new(brokers, &config.kafka)),
             ids,
             origins: config.gateway.origins.clone(),
             secure_cookies: config.gateway.secure_cookies,

@@ -42,6 +42,10 @@ pub enum Right {
     Keys,
     /// Pairing wall displays.
     Screens,
+    /// Lines, areas, products, shifts, reasons and what else the tenant's file says.
+    Configure,
+    /// Adding, changing and deactivating tenants.
+    Tenants,
 }
 
 /// Who has a right.
@@ -59,7 +63,7 @@ const fn rule(right: Right, least: UserRole, for_keys: bool) -> Rule {
 }
 
 /// The rights, one rule each: every check asks here, and the tests are made from it.
-pub const RULES: [Rule; 7] = [
+pub const RULES: [Rule; 9] = [
     rule(Right::Own, UserRole::Viewer, false),
     rule(Right::Look, UserRole::Viewer, true),
     rule(Right::Classify, UserRole::Operator, true),
@@ -67,6 +71,8 @@ pub const RULES: [Rule; 7] = [
     rule(Right::Users, UserRole::Admin, false),
     rule(Right::Keys, UserRole::Admin, false),
     rule(Right::Screens, UserRole::Manager, false),
+    rule(Right::Configure, UserRole::Admin, true),
+    rule(Right::Tenants, UserRole::SuperAdmin, false),
 ];
 
 /// What a user's `permissions` say; empty: all that the role may.
@@ -173,6 +179,8 @@ impl Right {
             Right::Users => "users",
             Right::Keys => "keys",
             Right::Screens => "screens",
+            Right::Configure => "configure",
+            Right::Tenants => "tenants",
         }
     }
 }
@@ -215,6 +223,14 @@ impl Identity {
         }
         let (right, least) = (right.as_str(), right.rule().least.as_str());
         Err(Problem::forbidden(format!("this takes the right {right:?}, which the role {least} and those above have")))
+    }
+
+    /// Refuses those who may see only some lines what is of all of them.
+    pub fn needs_all_lines(&self) -> Result<(), Problem> {
+        match self.permissions.lines {
+            None => Ok(()),
+            Some(_) => Err(Problem::forbidden("what is of all lines is for those who may see all lines")),
+        }
     }
 
     pub fn may_see_line(&self, line: &str) -> bool {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::caller::Asked;
-use super::{lines_of, needs_database};
+use super::query::Query;
+use super::{body, lines_of, needs_database};
 use crate::domain::production::figure::{BucketsMs, Figure, Pieces, Window};
 use crate::domain::production::sums::Sums;
 use crate::domain::time::{MINUTE_MS, Ms, Span, as_rfc3339};
@@ -122,6 +124,37 @@ pub async fn aggregate(State(app): State<Arc<App>>, asked: Asked) -> Result<Json
 
 fn refusal(beyond: Beyond) -> Problem {
     Problem::bad_request(beyond.to_string())
+}
+
+/// As the query of `GET /data/aggregate`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    from: String,
+    to: String,
+    /// Lines or groups; none: all that one may see.
+    #[serde(default)]
+    line: Vec<String>,
+    #[serde(default)]
+    interval: Option<String>,
+    #[serde(default)]
+    rolling: Option<String>,
+}
+
+/// `POST /data/detections/aggregate`: the same question as a body.
+pub async fn aggregate_by_body(
+    state: State<Arc<App>>,
+    asked: Asked,
+    wish: Result<Json<Wish>, JsonRejection>,
+) -> Result<Json<Aggregate>, Problem> {
+    asked.query.only(&[])?;
+    let Wish { from, to, line, interval, rolling } = body(wish)?;
+    let pair = |name: &str, value: String| (name.to_owned(), value);
+    let mut pairs = vec![pair("from", from), pair("to", to)];
+    pairs.extend(line.into_iter().map(|line| pair("line", line)));
+    pairs.extend(interval.map(|interval| pair("interval", interval)));
+    pairs.extend(rolling.map(|rolling| pair("rolling", rolling)));
+    aggregate(state, Asked { query: Query::from_pairs(pairs), ..asked }).await
 }
 
 fn rolling(name: Option<&str>) -> Result<Option<Window>, Problem> {

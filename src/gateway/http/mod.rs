@@ -7,6 +7,10 @@ pub mod caller;
 pub mod dashboard;
 pub mod detections;
 pub mod downtime;
+pub mod edit;
+pub mod etag;
+pub mod export;
+pub mod incidents;
 pub mod keys;
 pub mod live;
 pub mod metrics;
@@ -16,12 +20,15 @@ pub mod pages;
 pub mod pieces;
 pub mod production;
 pub mod query;
+pub mod recompute;
 pub mod registry;
 pub mod routes;
 pub mod screens;
+pub mod stop_edit;
 pub mod stop_summary;
 pub mod subjects;
 pub mod system;
+pub mod tenants;
 pub mod users;
 
 use std::sync::Arc;
@@ -85,6 +92,8 @@ async fn guard(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or("pages", MatchedPath::as_str).to_owned();
     let is_api = request.uri().path().starts_with("/api/");
+    // Over plain HTTP the header means nothing.
+    let is_https = request.headers().get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
     let mut response = match tokio::time::timeout(PATIENCE, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::unavailable("the request took too long").into_response(),
@@ -95,6 +104,9 @@ async fn guard(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     if is_api {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

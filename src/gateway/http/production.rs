@@ -2,9 +2,12 @@
 
 use axum::Json;
 use axum::extract::Path;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::caller::Asked;
+use super::edit;
 use crate::config::tenant::LineSpec;
 use crate::gateway::problem::Problem;
 
@@ -48,9 +51,10 @@ pub async fn list_lines(asked: Asked) -> Result<Json<Value>, Problem> {
 }
 
 /// `GET /production/lines/{line}`
-pub async fn one_line(Path(name): Path<String>, asked: Asked) -> Result<Json<Value>, Problem> {
+pub async fn one_line(Path(name): Path<String>, asked: Asked, headers: HeaderMap) -> Result<Response, Problem> {
     asked.query.only(&[])?;
-    line_of(&asked, &name).map(|line| Json(line_json(&line)))
+    let line = line_of(&asked, &name)?;
+    edit::told_line(&headers, &line, line_json(&line))
 }
 
 /// `GET /production/lines/{line}/areas`
@@ -72,19 +76,11 @@ pub async fn products(asked: Asked) -> Result<Json<Value>, Problem> {
     items(asked.tenant.spec.iter().flat_map(|spec| &spec.products))
 }
 
-/// `GET /production/products/{id}`
-pub async fn one_product(Path(id): Path<i32>, asked: Asked) -> Result<Json<Value>, Problem> {
-    asked.query.only(&[])?;
-    let mut products = asked.tenant.spec.iter().flat_map(|spec| &spec.products);
-    let product = products.find(|product| product.id == id);
-    let product = product.ok_or_else(|| Problem::not_found(format!("there is no product {id}")))?;
-    serde_json::to_value(product).map(Json).map_err(Problem::internal)
-}
-
 /// `GET /production/shifts`
 pub async fn shifts(asked: Asked) -> Result<Json<Value>, Problem> {
     asked.query.only(&[])?;
-    items(asked.tenant.spec.iter().flat_map(|spec| &spec.shifts))
+    let shifts = asked.tenant.spec.as_ref().map(|spec| spec.shifts.as_slice()).unwrap_or_default();
+    Ok(Json(json!({"items": edit::seen_items(&asked, shifts)?})))
 }
 
 /// `GET /production/reasons`

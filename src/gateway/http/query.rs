@@ -30,6 +30,11 @@ impl Query {
         Ok(Query { pairs: pairs.0 })
     }
 
+    /// A query that was not in an address.
+    pub fn from_pairs(pairs: Vec<(String, String)>) -> Query {
+        Query { pairs }
+    }
+
     /// Refuses names that are not among these; `tenant` is always among them.
     pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
         match self.pairs.iter().find(|(name, _)| name != "tenant" && !known.contains(&name.as_str())) {

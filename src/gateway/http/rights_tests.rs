@@ -116,6 +116,7 @@ async fn every_role_with_every_scope_is_let_in_at_a_path_or_not_as_the_table_say
             let may = match route.access {
                 Access::Open | Access::Known => true,
                 Access::Needs(right) | Access::Live(right) => who.may(right),
+                Access::Whole(right) => who.may(right) && who.lines.is_none(),
             };
             let (status, body) = ask_of(&bench, &route, "demo", Some(&who.token(&bench))).await;
             let was_let_in = !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);

@@ -16,8 +16,8 @@ use serde_json::json;
 use super::caller::{credential, is_foreign};
 use super::query::Query;
 use super::{
-    aggregate, audit, auth, dashboard, detections, downtime, keys, live, metrics, openapi, own, pieces, production,
-    screens, stop_summary, system, users,
+    aggregate, audit, auth, dashboard, detections, downtime, edit, export, incidents, keys, live, metrics, openapi,
+    own, pieces, production, recompute, screens, stop_edit, stop_summary, system, tenants, users,
 };
 use crate::gateway::App;
 use crate::gateway::live::asyncapi;
@@ -34,6 +34,8 @@ pub enum Access {
     Known,
     /// A right.
     Needs(Right),
+    /// A right, and all lines: it is about what they have in common.
+    Whole(Right),
     /// A right, and no page of another site; or a ticket instead of both.
     Live(Right),
 }
@@ -47,8 +49,8 @@ pub struct Route {
     handler: MethodRouter<Arc<App>>,
 }
 
-use Access::{Known, Live, Needs, Open};
-use Right::{Audit, Classify, Keys, Look, Own, Screens, Users};
+use Access::{Known, Live, Needs, Open, Whole};
+use Right::{Audit, Classify, Configure, Keys, Look, Own, Screens, Tenants, Users};
 
 /// Every path and method with what it asks. There is no other way into the router.
 #[rustfmt::skip]
@@ -79,6 +81,13 @@ pub fn api() -> Vec<Route> {
         get("/wall/screens", Needs(Screens), screens::list),
         post("/wall/screens", Needs(Screens), screens::pair),
         delete("/wall/screens/{screen_id}", Needs(Screens), screens::revoke),
+        get("/tenants/current", Needs(Look), tenants::current),
+        get("/tenants", Needs(Tenants), tenants::list),
+        post("/tenants", Needs(Tenants), tenants::create),
+        get("/tenants/{tenant_id}", Needs(Tenants), tenants::one),
+        put("/tenants/{tenant_id}", Needs(Tenants), tenants::change),
+        post("/tenants/{tenant_id}/activate", Needs(Tenants), tenants::activate),
+        post("/tenants/{tenant_id}/deactivate", Needs(Tenants), tenants::deactivate),
         get("/live", Live(Look), live::socket),
         get("/live/events", Live(Look), live::events),
         post("/live/ticket", Needs(Look), live::ticket),
@@ -88,10 +97,22 @@ pub fn api() -> Vec<Route> {
         get("/metrics/quality", Needs(Look), metrics::quality),
         get("/metrics/comparison", Needs(Look), metrics::comparison),
         get("/downtime", Needs(Look), downtime::list),
+        post("/downtime/calculate", Needs(Configure), recompute::calculate),
         get("/downtime/summary", Needs(Look), stop_summary::summary),
         get("/downtime/{downtime_id}", Needs(Look), downtime::one),
-        put("/downtime/{downtime_id}", Needs(Classify), downtime::classify),
-        get("/commands/{command_id}", Needs(Look), downtime::command),
+        put("/downtime/{downtime_id}", Needs(Classify), stop_edit::classify),
+        put("/downtime/{downtime_id}/comment", Needs(Classify), stop_edit::comment),
+        post("/downtime/{downtime_id}/split", Needs(Classify), stop_edit::split),
+        get("/commands/{command_id}", Needs(Look), stop_edit::command),
+        get("/failures", Needs(Look), incidents::failures),
+        post("/failures", Whole(Configure), incidents::add_failure),
+        get("/failures/{failure_id}", Needs(Look), incidents::failure),
+        put("/failures/{failure_id}", Whole(Configure), incidents::change_failure),
+        delete("/failures/{failure_id}", Whole(Configure), incidents::remove_failure),
+        get("/incidents", Needs(Look), incidents::incidents),
+        post("/incidents", Needs(Classify), incidents::add_incident),
+        get("/incidents/{incident_id}", Needs(Look), incidents::incident),
+        put("/incidents/{incident_id}", Needs(Classify), incidents::change_incident),
         get("/dashboard/widgets", Needs(Look), dashboard::catalogue),
         post("/dashboard/widgets", Needs(Look), dashboard::page),
         get("/dashboard/widgets/{widget}", Needs(Look), dashboard::one),
@@ -103,6 +124,10 @@ pub fn api() -> Vec<Route> {
         delete("/dashboard/layout", Needs(Own), dashboard::forget_layout),
         get("/data/aggregate", Needs(Look), aggregate::aggregate),
         get("/data/detections", Needs(Look), detections::list),
+        post("/data/detections/aggregate", Needs(Look), aggregate::aggregate_by_body),
+        get("/export/detections", Needs(Look), export::detections),
+        get("/export/downtime", Needs(Look), export::downtime),
+        get("/export/figures", Needs(Look), export::figures),
         get("/data/production/summary", Needs(Look), pieces::summary),
         get("/data/production/by-product", Needs(Look), pieces::by_product),
         get("/data/production/by-area", Needs(Look), pieces::by_area),
@@ -111,10 +136,36 @@ pub fn api() -> Vec<Route> {
         get("/production/lines/{line}/areas", Needs(Look), production::areas_of_line),
         get("/production/areas", Needs(Look), production::areas),
         get("/production/products", Needs(Look), production::products),
-        get("/production/products/{product_id}", Needs(Look), production::one_product),
+        get("/production/products/{product_id}", Needs(Look), edit::product),
         get("/production/shifts", Needs(Look), production::shifts),
+        get("/production/shifts/{shift_name}", Needs(Look), edit::shift),
         get("/production/reasons", Needs(Look), production::reasons),
+        get("/production/reasons/{reason_code}", Needs(Look), edit::reason),
+        get("/production/lines/{line}/areas/{area_id}", Needs(Look), edit::area),
+        get("/production/calendar", Needs(Look), edit::calendar),
+        get("/production/loss-policy", Needs(Look), edit::loss_policy),
+        get("/production/config", Whole(Configure), edit::config),
+        get("/production/versions", Whole(Configure), edit::versions),
+        post("/production/lines", Whole(Configure), edit::create_line),
+        put("/production/lines/{line}", Needs(Configure), edit::replace_line),
+        delete("/production/lines/{line}", Needs(Configure), edit::remove_line),
+        post("/production/lines/{line}/areas", Needs(Configure), edit::create_area),
+        put("/production/lines/{line}/areas/{area_id}", Needs(Configure), edit::replace_area),
+        delete("/production/lines/{line}/areas/{area_id}", Needs(Configure), edit::remove_area),
+        post("/production/products", Whole(Configure), edit::create_product),
+        put("/production/products/{product_id}", Whole(Configure), edit::replace_product),
+        delete("/production/products/{product_id}", Whole(Configure), edit::remove_product),
+        post("/production/reasons", Whole(Configure), edit::create_reason),
+        put("/production/reasons/{reason_code}", Whole(Configure), edit::replace_reason),
+        delete("/production/reasons/{reason_code}", Whole(Configure), edit::remove_reason),
+        post("/production/shifts", Whole(Configure), edit::create_shift),
+        put("/production/shifts/{shift_name}", Whole(Configure), edit::replace_shift),
+        delete("/production/shifts/{shift_name}", Whole(Configure), edit::remove_shift),
+        put("/production/calendar", Whole(Configure), edit::replace_calendar),
+        put("/production/loss-policy", Whole(Configure), edit::replace_loss_policy),
+        put("/production/config", Whole(Configure), edit::replace_config),
         get("/system/health", Known, system::health),
+        get("/system/stats", Needs(Look), system::stats),
         get("/system/version", Known, system::version),
         get("/openapi.json", Open, openapi::document),
         get("/asyncapi.json", Open, asyncapi::document),
@@ -179,16 +230,19 @@ async fn caller(app: &App, access: Access, parts: &Parts) -> Result<Option<Ident
     let mut identity = match access {
         Open => return Ok(None),
         Live(_) => visitor(app, parts).await?,
-        Known | Needs(_) => known(app, parts).await?,
+        Known | Needs(_) | Whole(_) => known(app, parts).await?,
     };
     let limit = if matches!(access, Live(_)) { &app.opened } else { &app.requests };
     let too_many = |wait| Problem::too_many("too many requests: wait a little, or watch live instead", wait);
     limit.take(identity.user_id).map_err(too_many)?;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     identity.address = peer.map(|ConnectInfo(address)| address.ip());
-    if let Needs(right) | Live(right) = access
-        && let Err(problem) = identity.needs(right)
-    {
+    let allowed = match access {
+        Needs(right) | Live(right) => Some((right, identity.needs(right))),
+        Whole(right) => Some((right, identity.needs(right).and_then(|()| identity.needs_all_lines()))),
+        Open | Known => None,
+    };
+    if let Some((right, Err(problem))) = allowed {
         let details = json!({"method": parts.method.as_str(), "path": parts.uri.path(), "right": right});
         app.audit_denied(&identity, "request", &details).await;
         return Err(problem);

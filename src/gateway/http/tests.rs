@@ -118,7 +118,10 @@ pub(super) fn filled(path: &str) -> String {
     let parts = path.split('/').map(|part| match part {
         "{line}" => "l1",
         "{downtime_id}" => "l1:1000",
-        "{command_id}" | "{product_id}" | "{id}" | "{user_id}" | "{session_id}" | "{key_id}" => "1",
+        "{command_id}" | "{product_id}" | "{id}" | "{user_id}" | "{session_id}" | "{key_id}" | "{area_id}"
+        | "{failure_id}" | "{incident_id}" | "{tenant_id}" => "1",
+        "{shift_name}" => "night",
+        "{reason_code}" => "jam",
         "{widget}" => "kpi_oee",
         "{screen_id}" => "1",
         "{subject}" => "andon.v1.Detection",
@@ -388,6 +391,8 @@ async fn every_answer_is_dressed() {
         assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
         assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
     }
+    let over_https = bench.send("GET", "/", &[("x-forwarded-proto", "https")], "").await;
+    assert_eq!(over_https.headers()[header::STRICT_TRANSPORT_SECURITY], "max-age=31536000");
     assert_eq!(bench.send("GET", "/wall/demo", &[], "").await.status(), StatusCode::OK);
     assert_eq!(bench.send("GET", "/assets/none.js", &[], "").await.status(), StatusCode::NOT_FOUND);
     assert_eq!(bench.send("GET", "/../Cargo.toml", &[], "").await.status(), StatusCode::NOT_FOUND);

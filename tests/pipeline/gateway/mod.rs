@@ -1,9 +1,12 @@
 //! What a browser sees: login, live frames, reasons and figures, with the engine behind.
 
+mod edits;
 mod entry;
+mod incidents;
 mod past;
 mod reconnect;
 mod stops;
+mod tenants;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,7 +97,9 @@ impl Bench {
         store.apply_spec(&spec(&tenant), BEGINNING, "test", false).await.expect("applied");
         let row = store.tenants().await.expect("read").into_iter().find(|row| row.name == tenant);
         let password = password::hash("correct horse").expect("hashed");
-        for (username, role) in [("manager", "MANAGER"), ("operator", "OPERATOR"), ("viewer", "VIEWER")] {
+        for (username, role) in
+            [("admin", "ADMIN"), ("manager", "MANAGER"), ("operator", "OPERATOR"), ("viewer", "VIEWER")]
+        {
             let new = NewUser { tenant: row.as_ref(), username, password: &password, role };
             store.create_user(&new).await.expect("created");
         }
@@ -244,7 +249,11 @@ impl Live {
     }
 
     pub(in crate::pipeline) async fn subscribe(&mut self, id: u64, widget: &str, resume: Option<&Value>) {
-        let mut frame = json!({"op": "subscribe", "id": id, "widget": widget, "params": {"line": "l1"}});
+        self.subscribe_to("l1", id, widget, resume).await;
+    }
+
+    async fn subscribe_to(&mut self, line: &str, id: u64, widget: &str, resume: Option<&Value>) {
+        let mut frame = json!({"op": "subscribe", "id": id, "widget": widget, "params": {"line": line}});
         if let Some(position) = resume {
             frame["resume"] = position.clone();
         }

@@ -70,5 +70,51 @@ async fn reads_of_the_past_add_up_to_what_is_stored() {
         assert_eq!(two["current"]["figures"][0]["pieces"], figure["pieces"]);
         assert_eq!(two["against"]["figures"][0]["to"], figure["from"]);
     }
+
+    // The same as files, and from the stored inputs alone.
+    let csv = async |path: String| -> Vec<Vec<String>> {
+        let answer = client.get(bench.url(&path)).send().await.expect("answered");
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert!(answer.headers()["content-type"].to_str().expect("text").starts_with("text/csv"));
+        let text = answer.text().await.expect("a whole file");
+        text.split_terminator("\r\n").map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    };
+    let (from, to) = (rfc3339(at(10)), rfc3339(at(250)));
+    let period = format!("line=l1&from={from}&to={to}");
+    let rows = csv(format!("/export/detections?{period}")).await;
+    assert_eq!(rows[0][..3], ["line", "detection_id", "detected_at"]);
+    let page = get(format!("/data/detections?{period}&limit=1000")).await;
+    let told: Vec<(String, String)> = page["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| (item["detection_id"].to_string(), item["detected_at"].as_str().expect("a time").to_owned()))
+        .collect();
+    assert_eq!(rows[1..].iter().map(|row| (row[1].clone(), row[2].clone())).collect::<Vec<_>>(), told);
+    let rows = csv(format!("/export/downtime?{period}")).await;
+    let stops = get(format!("/downtime?{period}")).await;
+    let ids: Vec<&str> =
+        stops["items"].as_array().expect("items").iter().filter_map(|stop| stop["downtime_id"].as_str()).collect();
+    assert_eq!(rows[1..].iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ids);
+    let rows = csv(format!("/export/figures?{period}&interval=minute")).await;
+    let aggregate = get(format!("/data/aggregate?{period}&interval=minute")).await;
+    let column = rows[0].iter().position(|name| name == "pieces_total").expect("a column");
+    let items = aggregate["items"].as_array().expect("items");
+    let totals: Vec<String> = items.iter().map(|item| item["pieces"]["total"].to_string()).collect();
+    assert_eq!(rows[1..].iter().map(|row| row[column].clone()).collect::<Vec<_>>(), totals);
+    let wish = json!({"from": from, "to": to, "line": ["l1"], "interval": "minute"});
+    let post = client.post(bench.url("/data/detections/aggregate")).json(&wish);
+    assert_eq!(answer_of(post.send().await.expect("answered")).await, (StatusCode::OK, aggregate));
+
+    let wish = json!({"line": "l1", "from": from, "to": to});
+    let calculate = async |client: &reqwest::Client| {
+        let post = client.post(bench.url("/downtime/calculate")).json(&wish);
+        answer_of(post.send().await.expect("answered")).await
+    };
+    assert_eq!(calculate(&client).await.0, StatusCode::FORBIDDEN);
+    let (admin, _) = bench.sign_in("admin").await;
+    let (status, told) = calculate(&admin).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    assert_eq!(told["stops"], stops["items"]);
     bench.end().await;
 }
