@@ -18,7 +18,7 @@ use crate::store::QueryEntry;
 use crate::watch::metrics::QUESTIONS_LOST;
 
 /// Paths below `/api/v1` that answer with data; the rest answers with what a page needs.
-const PATHS: [&str; 4] = ["data/", "metrics/", "downtime", "export/"];
+const PATHS: [&str; 5] = ["data/", "metrics/", "downtime", "export/", "dashboard/widgets"];
 /// Questions that wait to be written; beyond that they are lost and counted.
 const ROOM: usize = 4_096;
 /// Written in one statement.

@@ -149,7 +149,7 @@ async fn a_line_that_is_added_takes_detections() {
     let at = now();
     bench.send("l3", (0..5).map(|n| piece(n, at - 5_000 + n * 1_000)));
     let mut live = bench.socket(&token).await;
-    live.subscribe_to("l3", 1, "feed_state", None).await;
+    live.subscribe_to(1, "feed_state", &json!({"line": "l3"})).await;
     live.until(1, "the new line", |item| item["line"] == "l3" && item["title"] == "Line 3").await;
     bench.end().await;
 }

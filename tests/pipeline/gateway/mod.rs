@@ -249,11 +249,7 @@ impl Live {
     }
 
     pub(in crate::pipeline) async fn subscribe(&mut self, id: u64, widget: &str, resume: Option<&Value>) {
-        self.subscribe_to("l1", id, widget, resume).await;
-    }
-
-    async fn subscribe_to(&mut self, line: &str, id: u64, widget: &str, resume: Option<&Value>) {
-        let mut frame = json!({"op": "subscribe", "id": id, "widget": widget, "params": {"line": line}});
+        let mut frame = json!({"op": "subscribe", "id": id, "widget": widget, "params": {"line": "l1"}});
         if let Some(position) = resume {
             frame["resume"] = position.clone();
         }
