@@ -7,7 +7,7 @@ use andon::config::Config;
 use andon::kafka::Settings;
 use andon::kafka::consumer::ConsumerError;
 use andon::kafka::schemas::SchemaIds;
-use andon::kafka::topics::Admin;
+use andon::kafka::topics;
 use andon::store::{Store, StoreError, maintenance};
 use andon::watch::admin::{self, Admin};
 use andon::watch::health::Health;
@@ -163,7 +163,7 @@ impl Shared {
     /// could be behind with. Beside the consumer, which needs no telling when they come.
     async fn wait_for_kafka(self, settings: Settings) {
         loop {
-            let asked = match Admin::connect(&settings) {
+            let asked = match topics::Admin::connect(&settings) {
                 Ok(admin) => admin.list(None).await.map(|_| ()),
                 Err(error) => Err(error),
             };
