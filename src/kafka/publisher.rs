@@ -34,7 +34,13 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long opening a producer may take, one try after the other. Where a transaction of a former self has to end first,
 /// the broker says so, and a producer asks again after 500 ms; a new one asks at once. The last is longer than such a
 /// transaction may stay open.
-const INIT_TIMEOUTS: [Duration; 3] = [Duration::from_millis(150), Duration::from_millis(500), Duration::from_secs(20)];
+const INIT_TIMEOUTS: [Duration; 5] = [
+    Duration::from_millis(150),
+    Duration::from_millis(150),
+    Duration::from_millis(300),
+    Duration::from_millis(500),
+    Duration::from_secs(20),
+];
 /// `poll` with a timeout lasts all of it and spins through its last millisecond, and `flush` polls in slices of 100 ms:
 /// so we sleep ourselves and poll without waiting.
 const SLICE: Duration = Duration::from_millis(1);
