@@ -133,6 +133,7 @@ impl TenantDb {
         sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await?.iter().map(failure).collect()
     }
 
+    /// The kind of that number.
     pub async fn failure(&self, id: i32) -> Result<Option<Failure>> {
         one_failure(&mut *self.pool.acquire().await?, id, "").await
     }
@@ -207,6 +208,7 @@ impl TenantDb {
         rows.iter().map(incident).collect()
     }
 
+    /// The incident of that number.
     pub async fn incident(&self, id: i64) -> Result<Option<Incident>> {
         one_incident(&mut *self.pool.acquire().await?, id, "").await
     }

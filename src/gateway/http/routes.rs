@@ -214,7 +214,7 @@ async fn admit(State((app, access)): State<(Arc<App>, Access)>, request: Request
     match caller(&app, access, &parts).await {
         Ok(None) => {}
         Ok(Some(identity)) => {
-            question = Question::of(&identity, &parts.uri);
+            question = Question::of(&identity, &parts.uri).filter(|_| access == Needs(Look));
             parts.extensions.insert(identity);
         }
         Err(problem) => return problem.into_response(),

@@ -137,6 +137,11 @@ async fn prepare(app: &App, tenant: &str, base: &TenantSpec, spec: &TenantSpec) 
     Ok(())
 }
 
+/// When a version begins; none for the first, which holds from the beginning.
+fn begun(version: &ConfigVersion) -> Option<String> {
+    (version.version > 1).then(|| rfc3339(version.valid_from))
+}
+
 /// A version that was saved.
 pub(super) struct Saved {
     pub version: Arc<ConfigVersion>,
@@ -167,10 +172,14 @@ pub(super) async fn save(
         prepare(app, tenant, &base.spec, &spec).await?;
         match store.apply_after(db, &base, &spec, valid_from, author).await {
             Ok(Some(changes)) => {
-                let version = db.current().await.map_err(Problem::database)?.unwrap_or(base);
+                // Another may have been saved since.
+                let own = db.spec(base.version + 1).await.map_err(Problem::database)?;
+                let newest = db.current().await.map_err(Problem::database)?;
                 // This gateway shows it at once; others within their look at the database.
-                app.directory.put(Tenant::from(&version.spec));
-                return Ok(Saved { version, changes });
+                if let Some(newest) = newest {
+                    app.directory.put(Tenant::from(&newest.spec));
+                }
+                return Ok(Saved { version: own.unwrap_or(base), changes });
             }
             Ok(None) => {}
             Err(StoreError::Conflict(detail)) => return Err(Problem::conflict(detail)),
@@ -193,7 +202,7 @@ async fn change(app: &App, asked: &Asked, headers: &HeaderMap, place: &Place, ch
     })
     .await?;
     let Saved { version, changes } = saved;
-    let valid_from = rfc3339(version.valid_from);
+    let valid_from = begun(&version);
     let details =
         json!({"tenant": asked.tenant.name, "version": version.version, "from": valid_from, "changes": changes});
     if !changes.is_empty() {
@@ -368,8 +377,7 @@ pub async fn versions(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<
     let db = needs_database(&app, &asked.tenant)?;
     let versions = db.versions().await.map_err(Problem::database)?;
     let one = |version: &Arc<ConfigVersion>| {
-        // The first holds from the beginning, which is no date.
-        let from = (version.version > 1).then(|| rfc3339(version.valid_from));
+        let from = begun(version);
         json!({"version": version.version, "policy_version": version.policy_version, "valid_from": from,
             "author": version.author})
     };
