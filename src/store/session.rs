@@ -53,7 +53,7 @@ pub struct SessionInfo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotated {
     /// It was good; the session has the new tokens.
-    Done(SessionRow),
+    Done(Box<SessionRow>),
     /// It had been used before: somebody else has it too. The session has ended.
     Reused {
         session_id: i64,
@@ -245,7 +245,7 @@ impl Store {
             .await?;
         let row = find(&mut transaction, SessionBy::Id(session_id), since).await?;
         transaction.commit().await?;
-        Ok(row.map_or(Rotated::Unknown, Rotated::Done))
+        Ok(row.map_or(Rotated::Unknown, |row| Rotated::Done(Box::new(row))))
     }
 
     /// A user's sessions that were used at or after `since`, the latest used first.

@@ -358,7 +358,7 @@ impl Accounts {
         match rotated.map_err(|error| NoRefresh::Refused(Problem::database(error)))? {
             Rotated::Done(row) => {
                 let text = access::issue(&row, &access, at);
-                let identity = self.remember(Row::Session(row));
+                let identity = self.remember(Row::Session(*row));
                 Ok(Opened { identity, session: None, access: text, refresh: next })
             }
             Rotated::Reused { session_id } => {

@@ -51,6 +51,9 @@ async fn who_is_not_let_in_is_told_so_and_written_down() {
     bench.end().await;
 }
 
+/// Tenant, request, lines, interval and start of a row of `user_query`.
+type Question = (String, String, Option<String>, Option<String>, Option<String>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_asked_for_is_written_down() {
     let bench = Bench::new().await;
@@ -66,7 +69,7 @@ async fn what_was_asked_for_is_written_down() {
         client.get(bench.url(&path)).send().await.expect("answered");
     }
     let (site, tenant) = (bench.site.global_url(), bench.tenant.clone());
-    let rows: Vec<(String, String, Option<String>, Option<String>, Option<String>)> = {
+    let rows: Vec<Question> = {
         let global = sqlx::MySqlPool::connect(&site).await.expect("up");
         let sql = "SELECT t.name, q.sql_query, q.line, q.interval_type, CAST(q.start_date AS CHAR)
                    FROM user_query q JOIN tenant t ON t.tenant_id = q.tenant_id
