@@ -29,7 +29,7 @@ use dashmap::DashMap;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{debug, error};
 
 pub use adapter::SharedDb;
 pub use inbox::{Chunk, RawRecord};
@@ -43,7 +43,7 @@ use crate::engine::listen::{Listener, Shards};
 use crate::engine::ownership::Ownership;
 use crate::engine::publish::Publishing;
 use crate::engine::shard::Pace;
-use crate::kafka::consumer::{Consumer, ConsumerError};
+use crate::kafka::consumer::{Consumer, ConsumerError, Handle};
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::{Settings, topics};
 use crate::store::Store;
@@ -58,6 +58,8 @@ pub enum Error {
     Thread(#[from] std::io::Error),
 }
 
+/// How often new lines are looked for, beside what the client does by itself.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The topic must have been at its end for this long before silence counts (`10-production`, the line clock).
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -95,6 +97,7 @@ pub async fn run(
         drop(consumer);
         result
     })?;
+    let lookout = tokio::spawn(look_for_topics(handle.clone(), stop.clone()));
     let assigner = Assigner {
         tenants: Directory { store, publisher: publisher_id.into() },
         group: Memory { settings, handle },
@@ -115,6 +118,7 @@ pub async fn run(
         tasks: JoinSet::new(),
     };
     assigner.run(assignments).await;
+    lookout.abort();
     shards.clear();
     // Senders are gone: the publisher finishes what it has and ends.
     let ended = tokio::task::spawn_blocking(move || {
@@ -127,6 +131,20 @@ pub async fn run(
         Ok(Err(_)) | Err(_) => {
             error!("the consumer's thread ended in a panic");
             Ok(())
+        }
+    }
+}
+
+/// Sees to it that lines that are new are found, also after a broker died.
+async fn look_for_topics(handle: Handle, stop: CancellationToken) {
+    loop {
+        let slept = tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await;
+        if slept.is_ok() {
+            return;
+        }
+        let handle = handle.clone();
+        if let Ok(Err(why)) = tokio::task::spawn_blocking(move || handle.look_for_topics(LOOK_EVERY)).await {
+            debug!(%why, "no answer to a look for new topics: asking again");
         }
     }
 }

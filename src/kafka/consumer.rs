@@ -328,6 +328,17 @@ impl Handle {
         Ok(found.into_iter().collect())
     }
 
+    /// Has the group's new topics found. Blocks.
+    ///
+    /// librdkafka looks by itself every two seconds, but a look whose broker died before it answered keeps it from
+    /// looking again; this one is always made.
+    ///
+    /// # Errors
+    /// When brokers do not answer in time.
+    pub fn look_for_topics(&self, timeout: Duration) -> Result<(), ConsumerError> {
+        self.native.client().look_for_topics(timeout).map_err(call("looking for new topics"))
+    }
+
     /// The first offset that `topic` still has and the one after its last. Blocks.
     ///
     /// # Errors

@@ -134,6 +134,18 @@ impl ClientRef<'_> {
         (NativeError::check(code).is_ok() && high >= 0).then_some(high)
     }
 
+    /// Asks for all topics, whatever was asked before and not answered; what is new in them is subscribed to. Blocks.
+    pub fn look_for_topics(self, timeout: Duration) -> Result<(), NativeError> {
+        let mut found = std::ptr::null();
+        // SAFETY: the client lives, and the place for the answer is ours.
+        NativeError::check(unsafe {
+            sys::rd_kafka_metadata(self.client.as_ptr(), 1, std::ptr::null_mut(), &mut found, millis(timeout))
+        })?;
+        // SAFETY: the answer was given to us and nothing points into it.
+        unsafe { sys::rd_kafka_metadata_destroy(found) };
+        Ok(())
+    }
+
     /// First offset that is still there and the offset after the last, of partition 0.
     pub fn watermarks(self, topic: &str, timeout: Duration) -> Result<(i64, i64), NativeError> {
         let topic = CString::new(topic).map_err(|e| NativeError::local(e.to_string()))?;
