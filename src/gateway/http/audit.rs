@@ -22,11 +22,15 @@ pub async fn list(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<Valu
     asked.query.only(&["from", "to", "username", "action", "outcome", "cursor", "limit"])?;
     let limit = asked.query.count("limit", PAGE, MAX_PAGE)?;
     let wrong = |_| Problem::bad_request("cursor: not one that was given");
+    let outcome = asked.query.one("outcome")?;
+    if outcome.is_some_and(|outcome| !matches!(outcome, "done" | "denied")) {
+        return Err(Problem::bad_request("outcome: done or denied"));
+    }
     let filter = AuditFilter {
         span: asked.query.period()?,
         username: asked.query.one("username")?,
         action: asked.query.one("action")?,
-        outcome: asked.query.one("outcome")?,
+        outcome,
         before: asked.query.one("cursor")?.map(|text| text.parse().map_err(wrong)).transpose()?,
     };
     let store = needs_store(&app)?;

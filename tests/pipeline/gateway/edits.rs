@@ -158,7 +158,12 @@ async fn a_line_that_is_added_takes_detections() {
 async fn what_may_not_be_changed_or_is_wrong_is_said_and_changes_nothing() {
     let bench = Bench::new().await;
     let store = andon::store::Store::connect(&bench.site.global_url()).await.expect("up");
-    let (admin, _) = bench.sign_in("admin").await;
+    let (admin, token) = bench.sign_in("admin").await;
+    // A line that was told something does not take a version of long ago.
+    let mut live = bench.socket(&token).await;
+    live.subscribe(1, "feed_state", None).await;
+    bench.send("l1", [piece(0, now())]);
+    live.until(1, "the line's first state", |_| true).await;
     let seen = get(&bench, &admin, "/production/lines/l1").await;
     let with = |name: &str, value: Value| {
         let mut entry = seen.body["config"].clone();

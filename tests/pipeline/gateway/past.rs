@@ -3,7 +3,7 @@
 use andon::domain::production::detection::Detection;
 use andon::domain::time::{parse_rfc3339, rfc3339};
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Bench, answer_of, now, piece};
 
@@ -115,6 +115,12 @@ async fn reads_of_the_past_add_up_to_what_is_stored() {
     let (admin, _) = bench.sign_in("admin").await;
     let (status, told) = calculate(&admin).await;
     assert_eq!(status, StatusCode::OK, "{told}");
-    assert_eq!(told["stops"], stops["items"]);
+    // A plain recomputation has no history: it counts no revisions.
+    let without_revisions = |stops: &Value| -> Vec<Value> {
+        let mut stops = stops.as_array().expect("stops").clone();
+        stops.iter_mut().for_each(|stop| stop["revision"] = Value::Null);
+        stops
+    };
+    assert_eq!(without_revisions(&told["stops"]), without_revisions(&stops["items"]));
     bench.end().await;
 }

@@ -26,7 +26,7 @@ async fn a_tenant_is_added_gets_lines_and_is_deactivated_and_activated() {
         (wish("Not a name", "UTC"), 422),
         (wish(&name, "Europe/Nowhere"), 422),
         (wish(&bench.tenant, "UTC"), 409),
-        (Some(json!({"name": name})), 422),
+        (Some(json!({"name": name})), 400),
     ] {
         let told = ask(&bench, &root, post.clone(), "/tenants", None, wish).await;
         assert_eq!(told.status.as_u16(), expected, "{}", told.body);
