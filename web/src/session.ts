@@ -44,7 +44,7 @@ function signedIn(user: Session): void {
 }
 
 function toLogin(): void {
-  if (route.value.page === "login") return;
+  if (route.value.page === "login" || route.value.page === "pair") return;
   // Nobody types a password on a wall: it shows a new code.
   if (route.value.page === "wall" && isScreen()) return go("/wall/pair", true);
   const here = location.pathname + location.search;
