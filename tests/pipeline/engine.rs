@@ -16,7 +16,7 @@ use andon::store::{CommandBody, NewCommand, Store, TenantDb};
 use andon::watch::health::Health;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Servers, Site, random_name, until};
+use crate::support::{Andon, Servers, Site, random_name, until};
 
 pub(super) fn spec(tenant: &str) -> TenantSpec {
     let text = format!(
@@ -215,4 +215,31 @@ async fn a_restarted_engine_goes_on_where_the_last_one_left_off() {
     assert_eq!(minutes.iter().map(|m| m.sums.total).sum::<i64>(), 300);
     let checkpoint = bench.db.checkpoint("l1").await.expect("read").expect("there");
     assert_eq!((checkpoint.next_offset, checkpoint.owner_epoch), (300, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_line_is_taken_over_by_a_process_that_has_no_other_line_of_its_tenant() {
+    let bench = Bench::new().await;
+    let admin = Admin::connect(&bench.settings()).expect("kafka is up");
+    admin.delete(&[topics::detections(&bench.tenant, "l1")]).await.expect("deleted");
+    admin.ensure_line_topics(&bench.tenant, "l2", None).await.expect("made");
+    let mut env = bench.env();
+    env.push(("ANDON_LOG", "info,andon::engine=debug".to_owned()));
+    let andon = Andon::start(&["process"], &env);
+    until("the process to look for the line in the file that has none", async || {
+        let log = andon.log();
+        let is_asked = |said: &str| said.contains("without a configured line") && said.contains(&bench.tenant);
+        if log.lines().any(is_asked) { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    let mut spec = spec(&bench.tenant);
+    let mut line = spec.lines[0].clone();
+    line.name = "l2".to_owned();
+    spec.lines.push(line);
+    bench.store.apply_spec(&spec, now(), "test", false).await.expect("applied");
+    until("the line to be taken over", async || {
+        let checkpoint = bench.db.checkpoint("l2").await.expect("read");
+        checkpoint.map(drop).ok_or_else(|| "nobody owns it".to_owned())
+    })
+    .await;
 }

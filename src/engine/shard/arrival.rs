@@ -70,7 +70,13 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
 
     async fn try_take_over(&mut self, assignment: &Assignment, grant: &Grant, topic: &str) -> Result<i64, Refused> {
         let line = assignment.line.as_str();
-        let Some((configs, cadence_ms)) = self.store.versions(line).await? else { return Err(Refused::NotConfigured) };
+        let mut versions = self.store.versions(line).await?;
+        if versions.is_none() {
+            // A shard without lines looks for no new versions: the one that has this line may be later than all it knows.
+            self.store.newest_version().await?;
+            versions = self.store.versions(line).await?;
+        }
+        let Some((configs, cadence_ms)) = versions else { return Err(Refused::NotConfigured) };
         let checkpoint = self.store.take_over(line, topic).await?;
         self.check_log(line, &checkpoint, assignment)?;
         let restored = self.restore(line, configs, &checkpoint).await?;
