@@ -48,7 +48,8 @@ impl Console {
         if done.status.success() {
             return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
         }
-        Err(format!("andon {}: {}: {}", arguments.join(" "), done.status, String::from_utf8_lossy(&done.stderr)))
+        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        Err(format!("andon {}: {}: {out}{err}", arguments.join(" "), done.status))
     }
 
     pub fn ok(&self, arguments: &[&str]) -> String {

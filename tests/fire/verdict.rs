@@ -74,6 +74,12 @@ impl Field {
             self.check_telling(&name, &expected).await;
             self.check_results(&db, &name).await;
         }
+        for tenant in &self.tenants {
+            let verify = ["topics", "verify", "--tenant", &tenant.name];
+            if let Err(why) = tokio::task::block_in_place(|| self.console.run(&verify, None)) {
+                self.report.complain(why);
+            }
+        }
         self.check_commands().await;
         for member in self.members.iter().chain([&self.gateway]) {
             self.report.falls.insert(member.name.clone(), member.falls.clone());
