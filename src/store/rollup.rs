@@ -46,7 +46,7 @@ pub struct CameraSign {
 }
 
 impl StopsWanted {
-    /// As a condition, for [`StopsWanted::bind`].
+    /// As a condition; its places take [`StopsWanted::values`].
     const CONDITION: &str = "AND (? OR shift_id = ?) AND (? OR reason_code = ?)";
 
     fn values(&self) -> [(bool, &str); 2] {
