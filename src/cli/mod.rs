@@ -3,6 +3,7 @@
 mod bench;
 mod config;
 pub mod failure;
+mod line;
 mod migrate;
 mod output;
 mod progress;
@@ -65,6 +66,9 @@ pub enum Command {
     /// Andon's topics in Kafka.
     #[command(subcommand)]
     Topics(topics::Command),
+    /// Take a line on that has stopped.
+    #[command(subcommand)]
+    Line(line::Command),
     /// A simulated plant through the real topics.
     Simulate(simulate::Args),
     /// A recorded file through the real topics.
@@ -92,6 +96,7 @@ impl Command {
             Command::Migrate(args) => migrate::run(&context, args).await,
             Command::Tenant(command) => tenant::run(&context, command).await,
             Command::Topics(command) => topics::run(&context, command).await,
+            Command::Line(command) => line::run(&context, command).await,
             Command::Simulate(args) => simulate::run(&context, args).await,
             Command::Replay(args) => replay::run(&context, args).await,
             Command::Recompute(args) => recompute::run(&context, args).await,

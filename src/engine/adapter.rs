@@ -8,9 +8,11 @@ use crate::domain::production::detection::{CameraStatus, Detection};
 use crate::domain::production::input::Classification;
 use crate::domain::production::line::timeline::Timeline;
 use crate::domain::production::line::{doubtful_words, resolved_words};
-use crate::domain::production::stop::{Stop, downtime_id};
+use crate::domain::production::stop::{Stop, downtime_id, started_at};
 use crate::domain::time::{FOREVER, MINUTE_MS, Ms, Span};
-use crate::engine::ports::{Checkpoint, Command, CommandOutcome, LinePart, PendingCommand, ShardStore, StoreError};
+use crate::engine::ports::{
+    Checkpoint, Command, CommandOutcome, Forward, LinePart, PendingCommand, ShardStore, StoreError,
+};
 use crate::store::{self, CommandBody, CommitError, LineCommit, TenantDb};
 
 /// One database for all that use the tenant in this process.
@@ -49,14 +51,11 @@ fn command(row: store::Command) -> PendingCommand {
         },
         CommandBody::Split { at } => Command::Split { at },
         CommandBody::Version { version, .. } => Command::Version { version },
+        CommandBody::AcceptHole { next_offset, until } => Command::AcceptHole { next_offset, until },
+        CommandBody::Forward { incarnation, void } => Command::Forward { incarnation, void },
         other => Command::Unreadable(format!("this binary's lines cannot be asked to {}", other.kind())),
     };
     PendingCommand { id: row.id, line: row.line, author: row.author, command }
-}
-
-/// The start in a stop's id, `{line}:{start in ms}`.
-fn started_at(downtime_id: &str) -> Option<Ms> {
-    downtime_id.rsplit_once(':')?.1.parse().ok()
 }
 
 fn outcome(outcome: &CommandOutcome, commit_seq: u64) -> store::CommandOutcome {
@@ -184,6 +183,13 @@ impl ShardStore for SharedDb {
     async fn commit(&self, parts: &[LinePart<'_>]) -> Result<(), StoreError> {
         let commits: Vec<LineCommit<'_>> = parts.iter().map(part).collect();
         Ok(self.db.commit(&commits).await?)
+    }
+
+    async fn forward(&self, line: &str, owner: &Checkpoint, to: &Forward) -> Result<(), StoreError> {
+        match self.db.forward(line, owner, to).await? {
+            true => Ok(()),
+            false => Err(StoreError::Fenced(vec![line.to_owned()])),
+        }
     }
 
     async fn pending(&self) -> Result<Vec<PendingCommand>, StoreError> {

@@ -37,6 +37,11 @@ pub async fn obey<S: ShardStore>(
         }
         // The shard has taken the version over before it comes here.
         Command::Version { .. } => Ok(()),
+        // A line that runs is not stopped: the one that was has been taken on already.
+        Command::AcceptHole { .. } | Command::Forward { .. } => {
+            let why = "the line is not stopped: nothing is to be taken on".to_owned();
+            return Ok(CommandOutcome::Refused(why));
+        }
         Command::Unreadable(why) => return Ok(CommandOutcome::Refused(why.clone())),
     };
     Ok(match done {

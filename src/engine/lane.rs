@@ -9,8 +9,8 @@ use crate::domain::production::detection::{CameraStatus, Detection, Record, Refu
 use crate::domain::production::figure::{Figure, Window};
 use crate::domain::production::input::LineInput;
 use crate::domain::production::line::{Line, Outcome, STATE_VERSION, Stamp, same_content};
-use crate::domain::production::stop::StopStatus;
-use crate::domain::time::Ms;
+use crate::domain::production::stop::{Stop, StopStatus};
+use crate::domain::time::{Ms, Span};
 use crate::engine::inbox::{Chunk, RawRecord};
 use crate::engine::outbox::Parcel;
 use crate::engine::ownership::Grant;
@@ -288,6 +288,44 @@ impl Lane {
     /// Whether the next commit has anything to say.
     pub fn is_dirty(&self, instant: Instant) -> bool {
         self.dirty || (self.figures_due && self.figures_are_due(instant))
+    }
+
+    /// Goes on at `next_offset`, whose record was appended at `until`: what lies between is gone. The clock goes to
+    /// where it would be then, and the time since is `no_data`.
+    pub fn skip(&mut self, next_offset: i64, until: Ms, author: &str) {
+        self.progress.next_offset = next_offset;
+        self.last_timer_seq = None;
+        self.dirty = true;
+        let (Some(from), Some(to)) = (self.line.clock(), self.line.clock_at(until)) else { return };
+        // No time has passed: offsets are missing, and no millisecond.
+        if !self.line.tick(to) {
+            return;
+        }
+        if let Err(why) = self.line.hole(Span::new(from, to), author) {
+            tracing::error!(line = self.line.name(), %why, "hole not recorded");
+        }
+    }
+
+    /// What the first commit of a new incarnation tells: of each stop of which an earlier one told what no longer holds,
+    /// the word that does, or that there is none.
+    pub fn retell(&self, words: &[(String, Option<Stop>)], ids: &SchemaIds) -> (Progress, Parcel) {
+        let mut after = Progress { commit_seq: self.progress.commit_seq + 1, ..self.progress };
+        let mut parcel = Parcel { next_offset: after.next_offset, records: Vec::new() };
+        let topic = topics::downtime(&self.tenant, self.line.name());
+        let watermark = self.line.watermark().unwrap_or(0);
+        for (id, stop) in words {
+            let payload = stop.as_ref().map(|stop| {
+                let mut payload = Vec::with_capacity(256);
+                codec::encode_stop(stop, watermark, after.commit_seq, ids, &mut payload);
+                payload
+            });
+            parcel.records.push(record(&topic, id.clone().into_bytes(), payload));
+        }
+        self.stamp(&mut parcel, after);
+        if !parcel.records.is_empty() {
+            after.told_seq = Some(after.commit_seq);
+        }
+        (after, parcel)
     }
 
     /// A command or a new version was applied.

@@ -103,7 +103,9 @@ struct Fill {
 #[derive(Default)]
 struct Progress {
     caught_up: HashMap<String, bool>,
-    told: Option<usize>,
+    /// Lines that wait for a command, and why.
+    stopped: BTreeMap<String, String>,
+    told: Option<(usize, BTreeMap<String, String>)>,
 }
 
 /// Gives topics up before the group hands them on.
@@ -205,6 +207,7 @@ impl<C: Clock> Listener<C> {
                 for topic in topics {
                     chunks.remove(&topic);
                     self.progress.caught_up.remove(&topic);
+                    self.progress.stopped.remove(&topic);
                     self.reading.remove(&topic);
                     self.tell(&topic, |line| ToShard::Revoked(vec![line]));
                 }
@@ -230,6 +233,7 @@ impl<C: Clock> Listener<C> {
                 // The line has gone meanwhile, or is being taken over anew: another start will come, if any.
                 FromShard::Start { grant, .. } if !grant.holds() => {}
                 FromShard::Start { topic, offset, grant } => {
+                    self.progress.stopped.remove(&topic);
                     self.reading.insert(topic.clone(), grant);
                     let begun = match offset {
                         0.. => reader.start(&topic, offset),
@@ -244,6 +248,10 @@ impl<C: Clock> Listener<C> {
                     if let Err(why) = reader.stop(&topic) {
                         self.complain(&why);
                     }
+                    self.again.push((now + AGAIN, topic));
+                }
+                FromShard::Stopped { topic, why } => {
+                    self.progress.stopped.insert(topic.clone(), why);
                     self.again.push((now + AGAIN, topic));
                 }
                 FromShard::Trouble { tenant, why } => {
@@ -369,12 +377,17 @@ impl Progress {
     /// Ready once every line was read to its end.
     fn tell(&mut self, health: &Health) {
         let behind = self.caught_up.values().filter(|done| !**done).count();
-        if self.told == Some(behind) {
+        let now = (behind, self.stopped.clone());
+        if self.told.as_ref() == Some(&now) {
             return;
         }
-        self.told = Some(behind);
-        let state = if behind == 0 { Ok(()) } else { Err(format!("{behind} lines are still catching up")) };
-        health.set("lines", state);
+        let mut words: Vec<String> = now.1.iter().map(|(topic, why)| format!("{topic} is stopped: {why}")).collect();
+        let catching_up = behind.saturating_sub(now.1.len());
+        if catching_up > 0 {
+            words.push(format!("{catching_up} lines are still catching up"));
+        }
+        self.told = Some(now);
+        health.set("lines", if words.is_empty() { Ok(()) } else { Err(words.join("; ")) });
     }
 }
 

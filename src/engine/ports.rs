@@ -11,7 +11,7 @@ use crate::domain::production::input::Classification;
 use crate::domain::production::stop::Stop;
 use crate::domain::time::{Ms, Span};
 use crate::engine::lane::Sealed;
-pub use crate::store::Checkpoint;
+pub use crate::store::{Checkpoint, Forward};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,16 @@ pub enum Command {
     /// A configuration version was saved.
     Version {
         version: u32,
+    },
+    /// What follows the checkpoint is gone from the log: go on at `next_offset`, appended at `until`.
+    AcceptHole {
+        next_offset: i64,
+        until: Ms,
+    },
+    /// The database went back in time: go on under a new incarnation, which tells these stops anew.
+    Forward {
+        incarnation: u32,
+        void: Vec<String>,
     },
     /// A kind or a payload that this binary does not know.
     Unreadable(String),
@@ -120,6 +130,13 @@ pub trait ShardStore: Send + Sync + 'static {
     fn versions(&self, line: &str) -> impl Future<Output = Result<Option<(Vec<LineConfig>, u64)>, StoreError>> + Send;
     /// One transaction over all parts.
     fn commit(&self, parts: &[LinePart<'_>]) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Takes a line that went back in time forward, with the outcome of the command that asked for it.
+    fn forward(
+        &self,
+        line: &str,
+        owner: &Checkpoint,
+        to: &Forward,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Commands that no commit has taken up, in the order given.
     fn pending(&self) -> impl Future<Output = Result<Vec<PendingCommand>, StoreError>> + Send;
     /// Outbox blobs of commits after `seq`, in order.

@@ -70,6 +70,8 @@ pub enum ToShard {
 pub enum FromShard {
     /// Begin to read; a negative offset: from the log's beginning.
     Start { topic: String, offset: i64, grant: Grant },
+    /// The line is stopped until a command takes it on: say why, and ask for it again.
+    Stopped { topic: String, why: String },
     /// Ask for the line again: this shard lost it or could not take it.
     Again { topic: String },
     /// No tenant or no line of that name is configured here; it may be one day.
@@ -100,6 +102,8 @@ pub struct Shard<S, O, C> {
     ids: Arc<SchemaIds>,
     pace: Pace,
     lanes: BTreeMap<String, Lane>,
+    /// Lines that wait for a command, and why.
+    stopped: BTreeMap<String, String>,
     /// Lines to be taken over, and when to try.
     wanted: BTreeMap<String, Wanted>,
     /// Epochs under which a line's log seemed to end before its checkpoint.
@@ -147,6 +151,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
             ids,
             pace,
             lanes: BTreeMap::new(),
+            stopped: BTreeMap::new(),
             wanted: BTreeMap::new(),
             outrun: BTreeMap::new(),
             waiting: Vec::new(),
@@ -196,7 +201,7 @@ impl<S: ShardStore, O: Outlet, C: Clock> Shard<S, O, C> {
         let (teller, tenant) = (self.to_consumer.clone(), self.tenant.clone());
         let was_long = {
             let mut work = std::pin::pin!(async {
-                self.take_over_wanted().await;
+                self.take_over_wanted(stop).await;
                 self.take_held_up();
                 self.commit_waiting(stop).await;
                 self.look_after(stop).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
+use super::command::CommandOutcome;
 use super::error::Result;
 use super::name::LineName;
 use super::tenant::TenantDb;
@@ -36,6 +37,22 @@ pub struct Checkpoint {
 pub struct OutboxBatch {
     pub commit_seq: u64,
     pub payload: Vec<u8>,
+}
+
+/// How a line goes on after its database went back in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Later than any that the topics have seen.
+    pub incarnation: u32,
+    /// The last commit that is published.
+    pub published_seq: u64,
+    /// The one after it, made here.
+    pub commit_seq: u64,
+    pub told_seq: Option<u64>,
+    /// What this commit publishes, in the publisher's own encoding.
+    pub outbox: Vec<u8>,
+    /// The command that asked for it.
+    pub command: i64,
 }
 
 // === impl Checkpoint ===
@@ -138,6 +155,47 @@ impl TenantDb {
                 .map_err(|why| super::StoreError::corrupt("checkpoint", why)),
             _ => Ok(BEGINNING),
         }
+    }
+
+    /// Takes a line that went back in time forward again. What it had read is read again from its offset on. All of it
+    /// once, or, when the line has another owner or has moved on, nothing: `false`.
+    pub async fn forward(&self, line: &str, owner: &Checkpoint, to: &Forward) -> Result<bool> {
+        let line = LineName::new(line)?;
+        let outcome = CommandOutcome::Applied { commit_seq: to.commit_seq };
+        let outcome = serde_json::to_string(&outcome).map_err(|error| super::StoreError::corrupt("command", error))?;
+        let mut transaction = self.pool.begin().await?;
+        let moved = sqlx::query(
+            "UPDATE checkpoint SET incarnation = ?, commit_seq = ?, published_seq = ?, told_seq = ?,
+                 updated_at = UTC_TIMESTAMP(3)
+             WHERE line = ? AND owner_epoch = ? AND commit_seq = ?",
+        )
+        .bind(to.incarnation)
+        .bind(to.commit_seq)
+        .bind(to.published_seq)
+        .bind(to.told_seq)
+        .bind(line.as_str())
+        .bind(owner.owner_epoch)
+        .bind(owner.commit_seq)
+        .execute(&mut *transaction)
+        .await?;
+        if moved.rows_affected() != 1 {
+            return Ok(false);
+        }
+        // All that waits was published before the database went back.
+        sqlx::query("DELETE FROM outbox WHERE line = ?").bind(line.as_str()).execute(&mut *transaction).await?;
+        sqlx::query("INSERT INTO outbox (line, commit_seq, payload) VALUES (?, ?, ?)")
+            .bind(line.as_str())
+            .bind(to.commit_seq)
+            .bind(&to.outbox)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("UPDATE command SET applied_at = UTC_TIMESTAMP(3), outcome = ? WHERE id = ?")
+            .bind(outcome)
+            .bind(to.command)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// What of the line waits to be published after `commit_seq`, in order.

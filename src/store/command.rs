@@ -48,9 +48,21 @@ pub enum CommandBody {
         valid_from: Ms,
     },
     /// The topic no longer has what follows the checkpoint: go on at `next_offset` and record the hole.
-    AcceptHole { next_offset: i64 },
+    AcceptHole {
+        /// The first offset that is still there.
+        next_offset: i64,
+        /// When the record there was appended; without one when the command was given.
+        #[serde(with = "as_rfc3339")]
+        until: Ms,
+    },
     /// The database went back in time: take it forward again from Kafka, under a new incarnation.
-    Forward,
+    Forward {
+        /// Later than any that its topics have seen.
+        incarnation: u32,
+        /// Stops of which the topics have a word that the database does not know.
+        #[serde(default)]
+        void: Vec<String>,
+    },
     /// Of a kind, or with a payload, that this binary does not know: to be refused, so that it holds up nothing.
     #[serde(skip)]
     Unreadable { problem: String },
@@ -109,7 +121,7 @@ impl CommandBody {
             CommandBody::Repair { .. } => "repair",
             CommandBody::Version { .. } => "version",
             CommandBody::AcceptHole { .. } => "accept_hole",
-            CommandBody::Forward => "forward",
+            CommandBody::Forward { .. } => "forward",
             CommandBody::Unreadable { .. } => "unreadable",
         }
     }

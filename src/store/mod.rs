@@ -38,7 +38,7 @@ use sqlx::{Executor, Row};
 
 pub use self::address::Address;
 pub use self::audit::{AuditEntry, AuditFilter, AuditRow, QueryEntry};
-pub use self::checkpoint::{Checkpoint, OutboxBatch};
+pub use self::checkpoint::{Checkpoint, Forward, OutboxBatch};
 pub use self::command::{Command, CommandBody, CommandOutcome, NewCommand, STALE, Words};
 pub use self::commit::{CommitError, LineCommit};
 pub use self::error::{Result, StoreError};

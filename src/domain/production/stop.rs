@@ -71,3 +71,8 @@ pub struct Stop {
 pub fn downtime_id(line: &str, started_at: Ms) -> String {
     format!("{line}:{started_at}")
 }
+
+/// The start in a stop's id.
+pub fn started_at(downtime_id: &str) -> Option<Ms> {
+    downtime_id.rsplit_once(':')?.1.parse().ok()
+}

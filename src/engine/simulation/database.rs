@@ -18,7 +18,7 @@ use crate::domain::time::{Ms, Span};
 use crate::engine::assign::Tenants;
 use crate::engine::lane::Progress;
 use crate::engine::ownership::Grant;
-use crate::engine::ports::{Checkpoint, CommandOutcome, LinePart, PendingCommand, ShardStore, StoreError};
+use crate::engine::ports::{Checkpoint, CommandOutcome, Forward, LinePart, PendingCommand, ShardStore, StoreError};
 use crate::engine::publish::{Outlet, Publication, ToPublisher};
 use crate::kafka::publisher::OutRecord;
 
@@ -503,6 +503,26 @@ impl ShardStore for Db {
                 unanswered(taken_as_done)
             }
         }
+    }
+
+    async fn forward(&self, line: &str, owner: &Checkpoint, to: &Forward) -> Result<(), StoreError> {
+        let moved = self
+            .ask(|state| {
+                let rows = state.tables.rows(line);
+                let there = rows.checkpoint.as_mut();
+                let stands =
+                    |c: &&mut Checkpoint| (c.owner_epoch, c.commit_seq) == (owner.owner_epoch, owner.commit_seq);
+                let Some(there) = there.filter(stands) else { return false };
+                (there.incarnation, there.commit_seq) = (to.incarnation, to.commit_seq);
+                (there.published_seq, there.told_seq) = (to.published_seq, to.told_seq);
+                rows.outbox = BTreeMap::from([(to.commit_seq, to.outbox.clone())]);
+                if let Some(row) = state.tables.commands.get_mut(&to.command) {
+                    row.outcome = Some(CommandOutcome::Applied);
+                }
+                true
+            })
+            .await?;
+        if moved { Ok(()) } else { Err(StoreError::Fenced(vec![line.to_owned()])) }
     }
 
     async fn pending(&self) -> Result<Vec<PendingCommand>, StoreError> {
