@@ -45,6 +45,9 @@ pub enum Kind {
     Rubbish,
     /// [`TIMES`] times the usual load.
     Load,
+    /// That load, of another installation with a process of its own on the same machine, broker and database: what the
+    /// machine's share of [`Kind::Load`] is.
+    LoadElsewhere,
 }
 
 /// What the healthy tenant felt; milliseconds.
@@ -81,6 +84,8 @@ struct Stage<'a> {
     watch: Watch,
     gate: &'a Gate,
     neighbour: Traffic,
+    /// Of another installation.
+    elsewhere: Traffic,
     admin: String,
     stretch: Duration,
 }
@@ -97,15 +102,19 @@ pub async fn run(
     let server = url.rsplit_once('@').and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
     let gate = Gate::to(server).await?;
     let site = Arc::new(BenchSite::with_detour(config, LINES as u32, CADENCE_MS, Some(gate.port)).await?);
-    let outcome = on(&site, &gate, rounds, Duration::from_secs(seconds.into()), logs).await;
+    let other = Arc::new(BenchSite::open(config, LINES as u32, CADENCE_MS).await?);
+    let outcome = on(&site, &other, &gate, rounds, Duration::from_secs(seconds.into()), logs).await;
     gate.set(Way::Open);
-    let site = Arc::into_inner(site).ok_or_else(|| BenchError::Failed("the load did not end".to_owned()))?;
-    site.close().await?;
+    for site in [site, other] {
+        let site = Arc::into_inner(site).ok_or_else(|| BenchError::Failed("the load did not end".to_owned()))?;
+        site.close().await?;
+    }
     outcome
 }
 
 async fn on(
     site: &Arc<BenchSite>,
+    other: &Arc<BenchSite>,
     gate: &Gate,
     rounds: usize,
     stretch: Duration,
@@ -114,18 +123,28 @@ async fn on(
     let admin = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let env = [("ANDON_ADMIN_LISTEN", admin.clone())];
     let _member = Member::with(site, "one", &logs.join("process.log"), &env)?;
+    let _stranger = Member::start(other, "two", &logs.join("elsewhere.log"))?;
     let healthy = Traffic::start(site, (0..LINES).step_by(2).collect(), USUAL, Content::Pieces, 1)?;
     let neighbour = Traffic::start(site, (1..LINES).step_by(2).collect(), USUAL, Content::Pieces, 2)?;
-    let stage = Stage { site, watch: Watch::start(site)?, gate, neighbour, admin, stretch };
+    let elsewhere = Traffic::start(other, (1..LINES).step_by(2).collect(), USUAL, Content::Pieces, 4)?;
+    let stage = Stage { site, watch: Watch::start(site)?, gate, neighbour, elsewhere, admin, stretch };
     stage.watch.beyond(now(), LINES, PATIENCE).await?;
     tokio::time::sleep(SETTLE * 3).await;
     let mut figures = Vec::new();
-    for kind in [Kind::Nothing, Kind::DatabaseAway, Kind::DatabaseSilent, Kind::Rubbish, Kind::Load] {
+    for kind in Kind::ALL {
         figures.push(stage.measure(kind, rounds).await?);
     }
     healthy.end()?;
     stage.neighbour.end()?;
+    stage.elsewhere.end()?;
     Ok(figures)
+}
+
+// === impl Kind ===
+
+impl Kind {
+    const ALL: [Kind; 6] =
+        [Kind::Nothing, Kind::DatabaseAway, Kind::DatabaseSilent, Kind::Rubbish, Kind::Load, Kind::LoadElsewhere];
 }
 
 // === impl Stage ===
@@ -142,6 +161,7 @@ impl Stage<'_> {
             drop(rubbish);
             self.gate.set(Way::Open);
             self.neighbour.set_rate(USUAL);
+            self.elsewhere.set_rate(USUAL);
             let over = (now(), Instant::now());
             self.watch.beyond(over.0, LINES, PATIENCE).await?;
             caught_up_after = caught_up_after.max(over.1.elapsed().as_secs_f64());
@@ -169,6 +189,7 @@ impl Stage<'_> {
             Kind::DatabaseAway => self.gate.set(Way::Shut),
             Kind::DatabaseSilent => self.gate.set(Way::Held),
             Kind::Load => self.neighbour.set_rate(USUAL * TIMES),
+            Kind::LoadElsewhere => self.elsewhere.set_rate(USUAL * TIMES),
             Kind::Rubbish => {
                 let lines = (1..LINES).step_by(2).collect();
                 return Traffic::start(self.site, lines, USUAL * TIMES, Content::Rubbish, 3).map(Some);

@@ -101,12 +101,14 @@ downtime_threshold_s = 60
 fn life(chance: &mut StdRng, line: &str, from: Ms, to: Ms) -> Vec<Detection> {
     let mut found = Vec::new();
     let mut at = from;
-    while at < to {
+    while at < to - 1 {
         at += match chance.random_range(0..1_000) {
             0..4 => chance.random_range(60_000..400_000),
             4..30 => chance.random_range(5_000..30_000),
             _ => chance.random_range(200..3_000),
         };
+        // The last piece ends the past: a silent line's clock goes on from its last one, no faster than time does.
+        at = at.min(to - 1);
         let area_id = match line {
             "l1" => *[1, 2, 2, 2, 3].get(chance.random_range(0..5)).expect("one of five"),
             "l2" => 1,
@@ -127,7 +129,6 @@ fn life(chance: &mut StdRng, line: &str, from: Ms, to: Ms) -> Vec<Detection> {
             confidence: None,
         });
     }
-    found.retain(|one| one.detected_at < to);
     found
 }
 
@@ -344,6 +345,7 @@ fn compare_with_table(plant: &Plant, widget: &Widget, params: &Value, items: &BT
 async fn a_widget_says_the_same_by_rest_live_and_from_the_tables() {
     let seed: u64 = std::env::var("ANDON_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
     let named = format!("(ANDON_SEED={seed})");
+    println!("{named}");
     let mut chance = StdRng::seed_from_u64(seed);
     let plant = Plant::new(&mut chance).await;
     let mut socket = plant.bench.socket(&plant.token).await;

@@ -301,7 +301,8 @@ impl Live {
             if let Some(item) = found {
                 return item;
             }
-            assert!(std::time::Instant::now() < deadline, "waited in vain for {what}");
+            let there = self.subs.get(&id).map(|sub| sub.items.values().collect::<Vec<_>>());
+            assert!(std::time::Instant::now() < deadline, "waited in vain for {what} in {there:?}");
             self.hear().await.expect("an open socket");
         }
     }
