@@ -12,6 +12,7 @@ mod fire {
     mod faults;
     mod feed;
     mod field;
+    mod loss;
     mod members;
     mod operator;
     mod plant;

@@ -36,6 +36,8 @@ pub enum Fault {
     NewLine,
     /// Some records come from a writer with a newer schema from now on.
     NewerWriter,
+    /// Retention takes records that nobody has read; a command goes on.
+    CutLog,
 }
 
 /// Published after the fault but on its way before: no sign of life.
@@ -46,7 +48,7 @@ const MARGIN_MS: i64 = 300;
 impl Fault {
     /// In the short form, once each. Too long for it: `PauseBroker` (it has to outlast the calls' timeouts) and
     /// `Silence`.
-    pub const SHORT: [Fault; 16] = [
+    pub const SHORT: [Fault; 17] = [
         Fault::KillMember,
         Fault::KillAllMembers,
         Fault::KillGateway,
@@ -63,10 +65,11 @@ impl Fault {
         Fault::Rebalance,
         Fault::NewLine,
         Fault::NewerWriter,
+        Fault::CutLog,
     ];
 
     /// In each round of the long form; new lines and newer writers come in its first only.
-    pub const LONG: [Fault; 18] = [
+    pub const LONG: [Fault; 19] = [
         Fault::KillMember,
         Fault::KillAllMembers,
         Fault::KillGateway,
@@ -85,6 +88,7 @@ impl Fault {
         Fault::Rebalance,
         Fault::NewLine,
         Fault::NewerWriter,
+        Fault::CutLog,
     ];
 
     pub fn name(self) -> String {
@@ -162,6 +166,7 @@ impl Field {
             }
             Fault::NewLine => self.new_line().await,
             Fault::NewerWriter => self.feed.mood.newer.store(true, Ordering::Relaxed),
+            Fault::CutLog => return self.cut_log().await,
         }
         begun + MARGIN_MS
     }
@@ -202,7 +207,7 @@ impl Field {
         wall()
     }
 
-    async fn end(&mut self, member: usize) {
+    pub async fn end(&mut self, member: usize) {
         let name = self.members[member].name.clone();
         if !self.members[member].terminate(Duration::from_secs(25)).await {
             self.report.complain(format!("{name} did not end within 25 s of SIGTERM"));

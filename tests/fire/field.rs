@@ -10,6 +10,7 @@ use andon::store::Store;
 use super::chance::Chance;
 use super::committed::Committed;
 use super::feed::{Book, Feed};
+use super::loss::Cut;
 use super::members::Member;
 use super::operator::{Operator, PASSWORD};
 use super::plant::{Console, Tenant};
@@ -35,6 +36,8 @@ pub struct Field {
     pub plan: Plan,
     pub chance: Chance,
     pub report: Report,
+    /// What logs have lost before it was read.
+    pub cuts: Vec<Cut>,
     pub operator: Operator,
     pub feed: Feed,
     pub tail: Arc<Tail>,
@@ -142,6 +145,7 @@ impl Field {
             plan,
             chance,
             report,
+            cuts: Vec::new(),
             operator,
             feed,
             tail,

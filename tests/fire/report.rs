@@ -24,6 +24,10 @@ pub struct Report {
     /// Of these, flagged late.
     pub late: usize,
     pub dead_letters: usize,
+    /// Cut from a log before they were read, as a command has recorded: not lost by us.
+    pub cut: usize,
+    /// Rows that came again after a restored backup was taken forward.
+    pub told_again: usize,
     pub lost: usize,
     pub doubled: usize,
     /// Records on output topics.
@@ -51,6 +55,17 @@ impl Report {
         self.live_again_ms.entry(kind.to_owned()).or_default().push(after.as_millis() as u64);
     }
 
+    /// What a look at the rows adds to: sent, acknowledged, rows, late, cut, stops and figures compared.
+    pub fn counts(&self) -> (usize, usize, usize, usize, usize, usize, usize) {
+        (self.sent, self.acknowledged, self.rows, self.late, self.cut, self.stops_compared, self.figures_compared)
+    }
+
+    /// Puts these back.
+    pub fn recount(&mut self, counts: (usize, usize, usize, usize, usize, usize, usize)) {
+        (self.sent, self.acknowledged, self.rows, self.late, self.cut, self.stops_compared, self.figures_compared) =
+            counts;
+    }
+
     pub fn note(&mut self, text: impl Into<String>) {
         let text = text.into();
         println!("  note: {text}");
@@ -67,8 +82,8 @@ impl Report {
 
     pub fn text(&self) -> String {
         let mut out = format!(
-            "Fire: seed {}, {} build, {}, {:.1} minutes\n\n{} sent, {} acknowledged: {} rows ({} late), {} dead letters; \
-             lost {}, doubled {}\n{} commits told in {} records; {} stops and {} figures equal on tables, topics and \
+            "Fire: seed {}, {} build, {}, {:.1} minutes\n\n{} sent, {} acknowledged: {} rows ({} late), {} dead letters, {} \
+             cut from a log unread; lost {}, doubled {}\n{} rows again after a restored backup\n{} commits told in {} records; {} stops and {} figures equal on tables, topics and \
              recomputed\n{} reasons given, {} applied, each once\n\n",
             self.seed,
             self.build,
@@ -79,8 +94,10 @@ impl Report {
             self.rows,
             self.late,
             self.dead_letters,
+            self.cut,
             self.lost,
             self.doubled,
+            self.told_again,
             self.commits,
             self.told,
             self.stops_compared,

@@ -17,12 +17,14 @@ async fn every_acknowledged_detection_is_told_once_whatever_breaks() {
     let mut field = Field::prepare(plan).await;
     let ready = field.until_live(wall(), PATIENCE).await;
     println!("{:>6.1} s  all lines live for the first time ({ready:?})", begun.elapsed().as_secs_f64());
+    field.back_up().await;
     match field.plan.minutes {
         None => short(&mut field, begun).await,
         Some(minutes) => long(&mut field, begun, Duration::from_secs_f64(minutes * 60.0)).await,
     }
     println!("{:>6.1} s  the storm is over", begun.elapsed().as_secs_f64());
     field.verdict().await;
+    field.restore().await;
     field.report.minutes = begun.elapsed().as_secs_f64() / 60.0;
     field.report.write(&field.folder);
     println!("\n{}", field.report.text());
