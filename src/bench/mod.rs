@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod core;
 pub mod gate;
+pub mod gateway;
 pub mod isolation;
 pub mod load;
 pub mod member;
@@ -10,5 +11,6 @@ pub mod pipeline;
 pub mod recovery;
 pub mod replay;
 pub mod site;
+pub mod sockets;
 pub mod traffic;
 pub mod watch;

@@ -1,6 +1,6 @@
 //! `andon bench NAME`: the performance figures of ARCHITECTURE.md, on the configured servers.
 
-use andon::bench::{browser, core, isolation, pipeline, recovery};
+use andon::bench::{browser, core, gateway, isolation, pipeline, recovery, sockets};
 use andon::store;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -48,6 +48,24 @@ pub enum Command {
         #[command(flatten)]
         format: FormatArg,
     },
+    /// What sockets cost: memory of those that wait, CPU and delay of four frames a second to all of them, and the way
+    /// from the camera to the browser at a high rate.
+    Gateway {
+        /// Open at a time.
+        #[arg(long, default_value_t = 10_000)]
+        sockets: usize,
+        /// Of each measurement.
+        #[arg(long, default_value_t = 15)]
+        seconds: u32,
+        /// Detections a second on the way from the camera; 0 leaves it out.
+        #[arg(long, default_value_t = 20_000)]
+        rate: u32,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// The clients of the gateway's bench.
+    #[command(hide = true)]
+    Sockets,
     /// How long nothing new is published after `kill -9`: started again at once, and taken over by another member.
     Recovery {
         /// Kills of each kind.
@@ -102,6 +120,11 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<()> {
             let figure = browser::run(&context.config, rate, seconds).await.context(failed)?;
             (serde_json::to_value([figure])?, format)
         }
+        Command::Gateway { sockets, seconds, rate, format } => {
+            let figures = gateway::run(&context.config, sockets, seconds, rate).await.context(failed)?;
+            (serde_json::to_value(figures)?, format)
+        }
+        Command::Sockets => return sockets::run().await.context(failed),
         Command::Recovery { kills, small, logs, format } => {
             let figures = recovery::run(&context.config, kills, !small, &logs).await.context(failed)?;
             (serde_json::to_value(figures)?, format)

@@ -17,7 +17,16 @@ pub fn cpu_of(pid: u32) -> Option<Duration> {
 
 /// Peak resident memory of a process, bytes; 0 when it cannot be read.
 pub fn peak_memory_of(pid: u32) -> u64 {
+    status_of(pid, "VmHWM:")
+}
+
+/// Resident memory of a process, bytes; 0 when it cannot be read.
+pub fn memory_of(pid: u32) -> u64 {
+    status_of(pid, "VmRSS:")
+}
+
+fn status_of(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
