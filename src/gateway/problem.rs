@@ -6,6 +6,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+/// Longest detail, characters: it repeats what was wrong, which is as long as its sender likes, and has to fit into a
+/// frame with every character escaped.
+const MAX_DETAIL: usize = 2_000;
+
 /// What was wrong with a request, for its sender.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -27,7 +31,12 @@ pub struct Problem {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
         let temporary = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-        Problem { code, title, status: status.as_u16(), detail: detail.into(), temporary, retry_after_s: None }
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
+            detail.truncate(end);
+            detail.push('…');
+        }
+        Problem { code, title, status: status.as_u16(), detail, temporary, retry_after_s: None }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Problem {

@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::protocol::Protocol;
 use crate::support::{PATIENCE, Servers, Site, free_address, until};
 
 const PASSWORD: &str = "correct horse";
@@ -215,21 +216,29 @@ impl User {
         let mut request = url.into_client_request().expect("a url");
         let bearer = format!("Bearer {}", self.bearer).parse().expect("text");
         request.headers_mut().insert("authorization", bearer);
-        let mut live = Live(connect_async(request).await.expect("let in").0);
+        let protocol = Protocol::of(&self.base).await;
+        let mut live = Live { socket: connect_async(request).await.expect("let in").0, protocol };
         assert_eq!(live.hear().await.expect("hello")["op"], "hello");
         live
     }
 }
 
-struct Live(WebSocketStream<MaybeTlsStream<TcpStream>>);
+struct Live {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    protocol: Arc<Protocol>,
+}
 
 impl Live {
     /// The next frame, or the code of the close.
     async fn hear(&mut self) -> Result<Value, u16> {
         loop {
-            match tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a frame in time") {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).expect("json")),
-                Some(Ok(Message::Close(frame))) => return Err(frame.map_or(0, |frame| frame.code.into())),
+            match tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame in time") {
+                Some(Ok(Message::Text(text))) => return Ok(self.protocol.frame(&text)),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    self.protocol.close(frame.code.into(), &frame.reason);
+                    return Err(frame.code.into());
+                }
+                Some(Ok(Message::Close(None))) => return Err(0),
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Err(0),
             }
@@ -247,7 +256,7 @@ impl Live {
     /// What a subscription to a line is answered with.
     async fn subscribes(&mut self, line: &str) -> String {
         let wish = json!({"op": "subscribe", "id": 1, "widget": "feed_state", "params": {"line": line}});
-        self.0.send(Message::Text(wish.to_string().into())).await.expect("sent");
+        self.socket.send(Message::Text(wish.to_string().into())).await.expect("sent");
         loop {
             let frame = self.hear().await.expect("an open socket");
             if frame["op"] != "heartbeat" {

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 pub mod process;
+pub mod protocol;
 pub mod proxy;
 pub mod python;
 pub mod site;

@@ -4,8 +4,10 @@ mod edits;
 mod entry;
 mod incidents;
 mod past;
+mod protocol;
 mod reconnect;
 mod stops;
+mod storm;
 mod tenants;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::protocol::Protocol;
 use crate::support::{PATIENCE, Site, free_address, until};
 
 fn spec(tenant: &str) -> TenantSpec {
@@ -184,7 +187,8 @@ impl Bench {
         headers.insert("authorization", format!("Bearer {token}").parse().expect("text"));
         let (socket, answer) = connect_async(request).await.expect("let in");
         assert_eq!(answer.headers()["sec-websocket-protocol"], "andon.v1");
-        let mut live = Live { socket, subs: BTreeMap::new() };
+        let protocol = Protocol::of(&self.url("")).await;
+        let mut live = Live { socket, protocol, subs: BTreeMap::new() };
         assert_eq!(live.hear().await.expect("hello")["op"], "hello");
         live
     }
@@ -202,6 +206,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// A socket and what its frames add up to, by subscription.
 pub(in crate::pipeline) struct Live {
     socket: Socket,
+    /// Every frame is held against it.
+    protocol: Arc<Protocol>,
     subs: BTreeMap<u64, Sub>,
 }
 
@@ -223,11 +229,15 @@ impl Live {
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a frame in time");
             match message {
                 Some(Ok(Message::Text(text))) => {
-                    let frame: Value = serde_json::from_str(&text).expect("json");
+                    let frame = self.protocol.frame(&text);
                     self.take(&frame);
                     return Ok(frame);
                 }
-                Some(Ok(Message::Close(frame))) => return Err(frame.map_or(0, |frame| frame.code.into())),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    self.protocol.close(frame.code.into(), &frame.reason);
+                    return Err(frame.code.into());
+                }
+                Some(Ok(Message::Close(None))) => return Err(0),
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Err(0),
             }
