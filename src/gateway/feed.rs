@@ -4,14 +4,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use parking_lot::Mutex;
 use serde_json::json;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::App;
 use super::hub::board::STOPS_FOR_MS;
 use super::hub::intake::{Incoming, PATTERN};
 use crate::config::Config;
 use crate::domain::time::{Ms, Span};
+use crate::gateway::directory::Tenant;
 use crate::gateway::widgets::{CATALOGUE, Widget};
 use crate::kafka::Settings;
 use crate::kafka::tail::{Tail, TailRecord, TailStart};
@@ -23,6 +26,8 @@ pub const TOPICS: &str = "gateway topics";
 
 /// Between looks at the database for tenants and lines.
 const REFRESH: Duration = Duration::from_secs(2);
+/// How long a tenant's stops are waited for.
+const SEEDING: Duration = Duration::from_secs(3);
 /// Between tries to reach a server.
 const RETRY: Duration = Duration::from_secs(1);
 /// Records taken before those who look are told.
@@ -37,23 +42,26 @@ const STOPS_AT_ONCE: u32 = 1_000;
 
 /// Reaches the database, and keeps the directory like it. Ends with the process.
 pub async fn follow_database(app: Arc<App>, config: Arc<Config>) {
-    let mut seeded = HashSet::new();
+    let seeded = Seeded::default();
     let mut tick = interval(REFRESH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tailing = app.tailing.subscribe();
+    let mut is_told = false;
     loop {
         tokio::select! {
             () = app.shutdown.cancelled() => return,
             _ = tick.tick() => {}
+            // Screens wait for what follows it.
+            _ = tailing.wait_for(|is_tailing| *is_tailing), if !is_told => is_told = true,
         }
         let refreshed = async {
             let store = connected(&app, &config).await?;
-            app.accounts.follow(&store).await?;
             app.directory.refresh(&store).await
         };
         let refreshed = refreshed.await;
         if refreshed.is_ok() {
             describe(&app);
-            seed(&app, &mut seeded).await;
+            seed(&app, &seeded).await;
         }
         app.health.set(DATABASE, refreshed);
         app.hub.each(|board| {
@@ -73,8 +81,27 @@ async fn connected(app: &App, config: &Config) -> Result<Arc<Store>, StoreError>
     if let Err(error) = store.put_catalogue(&catalogue_rows()).await {
         tracing::warn!(%error, "the catalogue of widgets could not be written");
     }
+    // Whoever comes back is known then, without a question each.
+    app.accounts.follow(&store).await?;
     app.set_store(store.clone());
     Ok(store)
+}
+
+/// Keeps what is known of sessions and keys like the database. On its own: a tenant's database that is slow does not
+/// make rights outlive their end. Ends with the process.
+pub async fn follow_rights(app: Arc<App>) {
+    let mut tick = interval(REFRESH);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.shutdown.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let Some(store) = app.store() else { continue };
+        if let Err(error) = app.accounts.follow(&store).await {
+            tracing::warn!(%error, "rights could not be looked at");
+        }
+    }
 }
 
 fn catalogue_rows() -> Vec<CatalogueRow> {
@@ -94,32 +121,44 @@ fn describe(app: &App) {
     }
 }
 
+/// Lines whose stops were taken from the database, with their tenants.
+type Seeded = Mutex<HashSet<(String, String)>>;
+
 /// Takes the stops of lines not met before from the database: once each, after the topics are being read, so that
-/// nothing falls between the two.
-async fn seed(app: &App, seeded: &mut HashSet<(String, String)>) {
+/// nothing falls between the two. Then the hub is whole; a tenant's database that is away is waited for only so long.
+async fn seed(app: &App, seeded: &Seeded) {
     if !app.is_tailing() {
         return;
     }
-    for tenant in app.directory.all() {
-        let Some(database) = app.directory.database(&tenant.name) else { continue };
-        let board = app.hub.board(&tenant.name);
-        for line in &tenant.lines {
-            let slot = (tenant.name.clone(), line.name.clone());
-            if seeded.contains(&slot) {
-                continue;
+    let tenants = app.directory.all();
+    let each = tenants.iter().map(|tenant| timeout(SEEDING, seed_tenant(app, tenant, seeded)));
+    for (tenant, done) in tenants.iter().zip(join_all(each).await) {
+        if done.is_err() {
+            tracing::warn!(tenant = tenant.name, "stops could not be read in time");
+        }
+    }
+    app.set_whole();
+}
+
+async fn seed_tenant(app: &App, tenant: &Tenant, seeded: &Seeded) {
+    let Some(database) = app.directory.database(&tenant.name) else { return };
+    let board = app.hub.board(&tenant.name);
+    for line in &tenant.lines {
+        let slot = (tenant.name.clone(), line.name.clone());
+        if seeded.lock().contains(&slot) {
+            continue;
+        }
+        // By the line's clock, which a replay sets far from ours; without one there is nothing live to add to.
+        let Some(facts) = board.facts(&line.name) else { continue };
+        let period = Span::new(facts.state.as_of - STOPS_FOR_MS, facts.state.as_of + STOPS_FOR_MS);
+        match stops(&database, &line.name, period).await {
+            Ok(stops) => {
+                stops.iter().for_each(|stop| board.seed(stop));
+                seeded.lock().insert(slot);
             }
-            // By the line's clock, which a replay sets far from ours; without one there is nothing live to add to.
-            let Some(facts) = board.facts(&line.name) else { continue };
-            let period = Span::new(facts.state.as_of - STOPS_FOR_MS, facts.state.as_of + STOPS_FOR_MS);
-            match stops(&database, &line.name, period).await {
-                Ok(stops) => {
-                    stops.iter().for_each(|stop| board.seed(stop));
-                    seeded.insert(slot);
-                }
-                Err(error) => {
-                    tracing::warn!(tenant = tenant.name, line = line.name, %error, "stops could not be read");
-                    break;
-                }
+            Err(error) => {
+                tracing::warn!(tenant = tenant.name, line = line.name, %error, "stops could not be read");
+                return;
             }
         }
     }

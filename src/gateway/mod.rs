@@ -29,13 +29,12 @@ pub mod widgets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::account::Accounts;
@@ -52,6 +51,7 @@ use crate::kafka::Settings;
 use crate::kafka::schemas::SchemaIds;
 use crate::store::{AuditEntry, Store};
 use crate::watch::health::Health;
+use crate::watch::limits;
 
 /// Logins of a user, and failed ones from an address, per minute.
 const LOGINS_PER_MINUTE: u32 = 20;
@@ -60,6 +60,8 @@ const OPENED_PER_MINUTE: u32 = 600;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Exports and recomputations at a time.
 const EXPORTS: usize = 4;
+/// With fewer open files than this, a plant's screens may find no room.
+const FEW_FILES: u64 = 4_096;
 /// How long open requests have to end.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long live connections have then.
@@ -103,7 +105,11 @@ pub struct App {
     /// Done when the process is to end.
     pub shutdown: CancellationToken,
     store: RwLock<Option<Arc<Store>>>,
-    is_tailing: AtomicBool,
+    /// Whether the topics were read up to their ends once.
+    tailing: watch::Sender<bool>,
+    /// Whether the hub knows all that there was when the gateway began: a snapshot of less would take lines away from
+    /// screens that show them.
+    whole: watch::Sender<bool>,
 }
 
 // === impl App ===
@@ -131,7 +137,8 @@ impl App {
             secure_cookies: config.gateway.secure_cookies,
             shutdown,
             store: RwLock::default(),
-            is_tailing: AtomicBool::new(false),
+            tailing: watch::Sender::new(false),
+            whole: watch::Sender::new(false),
         }
     }
 
@@ -146,11 +153,29 @@ impl App {
 
     /// Whether the topics were read up to their ends once.
     fn is_tailing(&self) -> bool {
-        self.is_tailing.load(Ordering::Relaxed)
+        *self.tailing.borrow()
     }
 
     fn set_tailing(&self) {
-        self.is_tailing.store(true, Ordering::Relaxed);
+        self.tailing.send_replace(true);
+    }
+
+    /// Whether snapshots tell everything. Until then they wait.
+    pub fn is_whole(&self) -> bool {
+        *self.whole.borrow()
+    }
+
+    /// The hub knows all that there is to know; whoever waits for a snapshot is given it.
+    pub fn set_whole(&self) {
+        if !self.whole.send_replace(true) {
+            self.hub.each(|board| board.nudge());
+        }
+    }
+
+    /// Done when snapshots tell everything.
+    pub async fn whole(&self) {
+        // The sender is ours: it does not go before we do.
+        let _ = self.whole.subscribe().wait_for(|is_whole| *is_whole).await;
     }
 
     /// Notes what somebody did.
@@ -204,9 +229,16 @@ pub async fn run(
     health.expect(&[feed::DATABASE, feed::TOPICS]);
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| GatewayError::Listen { address, source })?;
+    match limits::raise_open_files() {
+        Some(files) if files < FEW_FILES => {
+            tracing::warn!(files, "few files may be open, and every socket is one: raise `ulimit -n` (LimitNOFILE)");
+        }
+        _ => {}
+    }
     tracing::info!(%address, "gateway listens");
     let app = Arc::new(App::new(&config, ids, health, shutdown.clone()));
     let database = tokio::spawn(feed::follow_database(app.clone(), config.clone()));
+    let rights = tokio::spawn(feed::follow_rights(app.clone()));
     let topics = tokio::spawn(feed::follow_topics(app.clone(), config));
     let unheard = CancellationToken::new();
     let questions = tokio::spawn(questions::write_down(app.clone(), unheard.clone()));
@@ -214,7 +246,7 @@ pub async fn run(
     // Without a server there is nobody to keep up to date for, and nobody asks any more.
     shutdown.cancel();
     unheard.cancel();
-    let _ = tokio::join!(database, topics, questions);
+    let _ = tokio::join!(database, rights, topics, questions);
     served
 }
 

@@ -13,6 +13,8 @@ use crate::domain::time::{HOUR_MS, Ms};
 const SESSIONS_PER_USER: usize = 3;
 /// Used refresh tokens are told from invented ones for this long.
 const REUSE_KNOWN_MS: Ms = 24 * HOUR_MS;
+/// Sessions or keys whose use is noted by one statement.
+pub(super) const TOUCHED_AT_ONCE: usize = 1_000;
 
 /// SHA-256 of a token.
 pub type Hash = [u8; 32];
@@ -68,7 +70,7 @@ pub enum SessionBy {
     Id(i64),
 }
 
-fn hash(bytes: Vec<u8>) -> Result<Hash> {
+pub(super) fn hash(bytes: Vec<u8>) -> Result<Hash> {
     let problem =
         || StoreError::Corrupt { table: "session".to_owned(), problem: "a hash is not of 32 bytes".to_owned() };
     bytes.try_into().map_err(|_| problem())
@@ -85,18 +87,27 @@ fn session(row: &MySqlRow) -> Result<SessionRow> {
     })
 }
 
+/// Up to its conditions.
+fn select_live() -> String {
+    format!(
+        "SELECT {USER_COLUMNS}, s.session_id, {}, s.token_hash, s.access_hash
+         FROM session s JOIN user u ON u.user_id = s.user_id LEFT JOIN tenant t ON t.tenant_id = u.tenant_id
+         WHERE s.revoked_at IS NULL AND u.is_active AND (t.is_active OR u.tenant_id IS NULL)",
+        ms_of("s.last_seen_at")
+    )
+}
+
+/// As many placeholders.
+pub(super) fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
 async fn find(connection: &mut MySqlConnection, by: SessionBy, since: Ms) -> Result<Option<SessionRow>> {
     let condition = match by {
         SessionBy::Token(_) => "s.token_hash = ?",
         SessionBy::Id(_) => "s.session_id = ?",
     };
-    let sql = format!(
-        "SELECT {USER_COLUMNS}, s.session_id, {}, s.token_hash, s.access_hash
-         FROM session s JOIN user u ON u.user_id = s.user_id LEFT JOIN tenant t ON t.tenant_id = u.tenant_id
-         WHERE {condition} AND s.revoked_at IS NULL AND s.last_seen_at >= ? AND u.is_active
-             AND (t.is_active OR u.tenant_id IS NULL)",
-        ms_of("s.last_seen_at")
-    );
+    let sql = format!("{} AND {condition} AND s.last_seen_at >= ?", select_live());
     let query = sqlx::query(AssertSqlSafe(sql));
     let query = match by {
         SessionBy::Token(hash) => query.bind(hash.to_vec()),
@@ -188,14 +199,24 @@ impl Store {
         find(&mut *self.pool.acquire().await?, by, since).await
     }
 
-    /// Notes that a session was used.
-    pub async fn touch_session(&self, id: i64, now: Ms) -> Result<()> {
-        sqlx::query("UPDATE session SET last_seen_at = ? WHERE session_id = ? AND last_seen_at < ?")
-            .bind(stamp(now))
-            .bind(id)
-            .bind(stamp(now))
-            .execute(&self.pool)
-            .await?;
+    /// The sessions that were used at or after `since`, with their users if those are still active: `limit` of them,
+    /// the latest used first.
+    pub async fn live_sessions(&self, since: Ms, limit: u32) -> Result<Vec<SessionRow>> {
+        let sql = format!("{} AND s.last_seen_at >= ? ORDER BY s.last_seen_at DESC LIMIT ?", select_live());
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(stamp(since)).bind(limit);
+        query.fetch_all(&self.pool).await?.iter().map(session).collect()
+    }
+
+    /// Notes that sessions were used.
+    pub async fn touch_sessions(&self, ids: &[i64], now: Ms) -> Result<()> {
+        for ids in ids.chunks(TOUCHED_AT_ONCE) {
+            let sql = format!(
+                "UPDATE session SET last_seen_at = ? WHERE last_seen_at < ? AND session_id IN ({})",
+                marks(ids.len())
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(stamp(now)).bind(stamp(now));
+            ids.iter().fold(query, |query, id| query.bind(*id)).execute(&self.pool).await?;
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::Store;
 use super::error::{Result, StoreError};
-use super::session::{Hash, changed, end_all};
+use super::session::{Hash, TOUCHED_AT_ONCE, changed, end_all, hash, marks};
 use super::stamp::{ms_of, stamp};
 use crate::domain::time::Ms;
 
@@ -219,13 +219,24 @@ impl Store {
         query.fetch_optional(&self.pool).await?.as_ref().map(key).transpose()
     }
 
-    /// Notes that a key was used.
-    pub async fn touch_key(&self, id: i32, now: Ms) -> Result<()> {
-        sqlx::query("UPDATE api_key SET last_used_at = ? WHERE api_key_id = ?")
-            .bind(stamp(now))
-            .bind(id)
-            .execute(&self.pool)
-            .await?;
+    /// The keys that hold, each with the hash of its secret: `limit` of them, the latest made first.
+    pub async fn live_keys(&self, limit: u32) -> Result<Vec<(Hash, KeyRow)>> {
+        let sql = format!(
+            "SELECT {}, k.key_hash FROM api_key k JOIN tenant t ON t.tenant_id = k.tenant_id
+             WHERE k.revoked_at IS NULL AND t.is_active ORDER BY k.api_key_id DESC LIMIT ?",
+            key_columns()
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(limit).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok((hash(row.try_get(7)?)?, key(row)?))).collect()
+    }
+
+    /// Notes that keys were used.
+    pub async fn touch_keys(&self, ids: &[i32], now: Ms) -> Result<()> {
+        for ids in ids.chunks(TOUCHED_AT_ONCE) {
+            let sql = format!("UPDATE api_key SET last_used_at = ? WHERE api_key_id IN ({})", marks(ids.len()));
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(stamp(now));
+            ids.iter().fold(query, |query, id| query.bind(*id)).execute(&self.pool).await?;
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod health;
+pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod usage;

@@ -30,6 +30,7 @@ pub enum Trouble {
 }
 
 const COM_QUERY: u8 = 3;
+const COM_STMT_EXECUTE: u8 = 23;
 /// Error 1114, state HY000.
 const TABLE_FULL: (u16, &str) = (1114, "#HY000The table 'detections' is full");
 /// How long the answer of a COMMIT that is to be lost may take.
@@ -46,6 +47,7 @@ struct Shared {
     trouble: Mutex<(Trouble, u64)>,
     changed: Notify,
     hits: AtomicU64,
+    statements: AtomicU64,
 }
 
 /// What both directions of a connection know of each other.
@@ -68,6 +70,7 @@ impl Proxy {
             trouble: Mutex::new((Trouble::None, 0)),
             changed: Notify::new(),
             hits: AtomicU64::new(0),
+            statements: AtomicU64::new(0),
         });
         let serving = shared.clone();
         tokio::spawn(async move {
@@ -98,6 +101,11 @@ impl Proxy {
     /// How often a trouble has struck.
     pub fn hits(&self) -> u64 {
         self.shared.hits.load(Ordering::Relaxed)
+    }
+
+    /// How many statements went to the server.
+    pub fn statements(&self) -> u64 {
+        self.shared.statements.load(Ordering::Relaxed)
     }
 }
 
@@ -179,6 +187,9 @@ async fn questions(
         let length = u32::from_le_bytes([packet[0], packet[1], packet[2], 0]) as usize;
         packet.resize(4 + length, 0);
         from.read_exact(&mut packet[4..]).await?;
+        if packet[3] == 0 && matches!(packet.get(4), Some(&(COM_QUERY | COM_STMT_EXECUTE))) {
+            shared.statements.fetch_add(1, Ordering::Relaxed);
+        }
         let statement = (packet[3] == 0 && packet.get(4) == Some(&COM_QUERY)).then(|| &packet[5..]);
         let (trouble, epoch) = shared.trouble();
         match trouble {

@@ -1,20 +1,23 @@
 //! Users, sessions and API keys: who a request is from.
 //!
-//! A session or a key is a row of the global database, found by the hash of a token. Each gateway remembers those it
-//! has seen and asks for them again every few seconds, so that an end elsewhere is noticed, and a short absence of the
-//! database is not.
+//! A session or a key is a row of the global database, found by the hash of a token. Each gateway knows those that hold:
+//! it reads all of them when it starts and every few seconds ([`follow`]), so that an end elsewhere is noticed, a short
+//! absence of the database is not, and a thousand sockets that come back at once cost the database nothing. Only
+//! whom it does not know yet is asked for, once however many requests bring the same token.
 
 pub mod access;
+pub mod follow;
 pub mod limit;
 pub mod password;
 pub mod token;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::access::{ACCESS_FOR_S, AccessToken};
@@ -28,12 +31,12 @@ use crate::store::session::{Rotated, SessionBy, SessionRow, SessionTokens};
 use crate::store::users::KeyRow;
 use crate::store::{Store, StoreError};
 
-/// A session is asked for again after this long.
-const RECHECK: Duration = Duration::from_secs(10);
-/// How long a session that cannot be asked for is believed.
+/// How long a session that could not be asked for again is believed.
 const BELIEVED: Duration = Duration::from_secs(300);
-/// Its use is noted at most this often.
+/// Its use is noted at most this often, or four times within the time after which it ends without.
 const TOUCH_MS: Ms = MINUTE_MS;
+/// Questions to the database about tokens that are not known, at a time: the same token is asked for once.
+const QUESTIONS: usize = 64;
 /// Sessions remembered; beyond that those that were not used lately are forgotten.
 const MAX_REMEMBERED: usize = 100_000;
 
@@ -46,6 +49,11 @@ pub struct Accounts {
     hashes: DashMap<TokenHash, Principal>,
     /// The count of changes of rights that is known of here; below zero: none yet.
     epoch: AtomicI64,
+    /// Counts what changed here while everything may be being read.
+    changes: AtomicU64,
+    /// When everything was read last.
+    read_at: parking_lot::Mutex<Option<Instant>>,
+    questions: Vec<Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -55,6 +63,8 @@ struct Remembered {
     row: Row,
     /// None: has to be asked for before it is believed again.
     checked: Option<Instant>,
+    /// When it was used here last; 0: not yet.
+    used_at: AtomicI64,
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +101,28 @@ enum By {
     Principal(Principal),
 }
 
+// === impl By ===
+
+impl By {
+    /// The same for the same.
+    fn place(self) -> usize {
+        match self {
+            By::Session(TokenHash(hash)) | By::Key(TokenHash(hash)) => usize::from(hash[0]),
+            By::Principal(Principal::Session(id)) => id as usize,
+            By::Principal(Principal::Key(id)) => id as usize,
+        }
+    }
+}
+
+// === impl Remembered ===
+
+impl Remembered {
+    /// Here or elsewhere, as far as it is known.
+    fn last_used(&self) -> Ms {
+        self.row.used_at().unwrap_or(0).max(self.used_at.load(Ordering::Relaxed))
+    }
+}
+
 // === impl Row ===
 
 impl Row {
@@ -122,8 +154,15 @@ impl Row {
 impl Accounts {
     /// Sessions end after `idle` without use.
     pub fn new(idle: Duration) -> Accounts {
-        let idle_ms = idle.as_millis() as Ms;
-        Accounts { idle_ms, remembered: DashMap::new(), hashes: DashMap::new(), epoch: AtomicI64::new(-1) }
+        Accounts {
+            idle_ms: idle.as_millis() as Ms,
+            remembered: DashMap::new(),
+            hashes: DashMap::new(),
+            epoch: AtomicI64::new(-1),
+            changes: AtomicU64::new(0),
+            read_at: parking_lot::Mutex::default(),
+            questions: std::iter::repeat_with(Mutex::default).take(QUESTIONS).collect(),
+        }
     }
 
     /// Sessions that were last used before this have ended.
@@ -188,16 +227,13 @@ impl Accounts {
 
     async fn look_up(&self, store: Option<&Arc<Store>>, by: By) -> Result<Identity, Problem> {
         let at = now();
-        let principal = match by {
-            By::Principal(principal) => Some(principal),
-            By::Session(hash) | By::Key(hash) => self.hashes.get(&hash).map(|principal| *principal),
-        };
-        let one = principal.and_then(|principal| self.remembered.get(&principal));
-        let known = one.map(|one| (one.identity.clone(), one.checked));
-        if let Some((identity, Some(checked))) = &known
-            && checked.elapsed() < RECHECK
-        {
-            return Ok(identity.clone());
+        if let Some(identity) = self.known(by, at) {
+            return Ok(identity);
+        }
+        // Whoever waits here finds what the first has asked.
+        let _turn = self.questions[by.place() % QUESTIONS].lock().await;
+        if let Some(identity) = self.known(by, at) {
+            return Ok(identity);
         }
         let found = match store {
             Some(store) => read(store, by, at - self.idle_ms).await,
@@ -212,28 +248,49 @@ impl Accounts {
                 Ok(self.remember(row))
             }
             Ok(None) => {
-                if let Some(principal) = principal {
+                if let Some(principal) = self.principal(by) {
                     self.forget(principal);
                 }
                 Err(Problem::unauthorised())
             }
-            Err(error) => match known {
-                Some((identity, Some(checked))) if checked.elapsed() < BELIEVED => Ok(identity),
-                _ => Err(Problem::database(error)),
-            },
+            Err(error) => Err(Problem::database(error)),
         }
     }
 
+    fn principal(&self, by: By) -> Option<Principal> {
+        match by {
+            By::Principal(principal) => Some(principal),
+            By::Session(hash) | By::Key(hash) => self.hashes.get(&hash).map(|principal| *principal),
+        }
+    }
+
+    /// Who it is, where that is known without asking; it counts as use.
+    fn known(&self, by: By, at: Ms) -> Option<Identity> {
+        let one = self.remembered.get(&self.principal(by)?)?;
+        let is_believed = one.checked.is_some_and(|checked| checked.elapsed() < BELIEVED);
+        // One that is idle for too long has ended, though that has not been read yet.
+        let is_idle = matches!(one.row, Row::Session(_)) && one.last_used() < at - self.idle_ms;
+        if !is_believed || is_idle {
+            return None;
+        }
+        one.used_at.store(at, Ordering::Relaxed);
+        Some(one.identity.clone())
+    }
+
     async fn note_use(&self, store: Option<&Arc<Store>>, row: &Row, at: Ms) {
-        let is_due = row.used_at().is_none_or(|used_at| at - used_at >= TOUCH_MS);
+        let is_due = row.used_at().is_none_or(|used_at| at - used_at >= self.touch_ms());
         let Some(store) = store.filter(|_| is_due) else { return };
         let noted = match row.principal() {
-            Principal::Session(id) => store.touch_session(id, at).await,
-            Principal::Key(id) => store.touch_key(id, at).await,
+            Principal::Session(id) => store.touch_sessions(&[id], at).await,
+            Principal::Key(id) => store.touch_keys(&[id], at).await,
         };
         if let Err(error) = noted {
             tracing::warn!(%error, "use of a session or key could not be noted");
         }
+    }
+
+    fn touch_ms(&self) -> Ms {
+        TOUCH_MS.min(self.idle_ms / 4)
     }
 
     /// A session as if it had been read just now.
@@ -279,13 +336,14 @@ impl Accounts {
             }
             dashmap::Entry::Vacant(place) => {
                 let identity = identity(&row);
-                place.insert(Remembered { identity: identity.clone(), row, checked });
+                place.insert(Remembered { identity: identity.clone(), row, checked, used_at: AtomicI64::new(0) });
                 identity
             }
         }
     }
 
     fn forget(&self, principal: Principal) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
         let Some((_, one)) = self.remembered.remove(&principal) else { return };
         one.identity.ended.cancel();
         match one.row {
@@ -308,21 +366,8 @@ impl Accounts {
     /// A user whose rights were changed: its sessions are asked for now, and those live connections that have lost
     /// rights close.
     pub async fn changed(&self, store: &Arc<Store>, user_id: i32) {
-        self.ask_again(store, |identity| identity.user_id == user_id).await;
-    }
-
-    /// Looks whether rights were changed anywhere since the last look, and asks for all sessions anew if so.
-    pub async fn follow(&self, store: &Arc<Store>) -> Result<(), StoreError> {
-        let epoch = store.rights_epoch().await?;
-        let before = self.epoch.swap(epoch, Ordering::Relaxed);
-        if before >= 0 && before != epoch {
-            self.ask_again(store, |_| true).await;
-        }
-        Ok(())
-    }
-
-    async fn ask_again(&self, store: &Arc<Store>, is_meant: impl Fn(&Identity) -> bool) {
-        let meant = self.remembered.iter().filter(|one| is_meant(&one.identity));
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        let meant = self.remembered.iter().filter(|one| one.identity.user_id == user_id);
         let principals: Vec<Principal> = meant.map(|one| *one.key()).collect();
         for principal in principals {
             self.doubt(principal);

@@ -52,6 +52,7 @@ impl Bench {
             let now = state(LineState::Running, 5_000);
             board.figure(told(1), &figure(line, Window::Shift, 5_000), now, 4_400, 5_000);
         }
+        app.set_whole();
         let router = router(app.clone());
         Bench { app, router }
     }

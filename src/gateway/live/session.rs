@@ -49,7 +49,7 @@ struct Subscription {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A widget's first answer is being made.
+    /// What there is to tell is being gathered: a widget's first answer is made, or the gateway has just started.
     Waiting,
     /// Snapshot up to here.
     Snapshot(u64),
@@ -138,10 +138,11 @@ impl Session {
         };
         let subscription = match resume {
             None => {
-                let phase = match &answered {
-                    Some(answered) if !answered.is_made() => Phase::Waiting,
-                    _ => Phase::Snapshot(view.head()),
+                let is_there = match &answered {
+                    Some(answered) => answered.is_made(),
+                    None => self.is_whole(),
                 };
+                let phase = if is_there { Phase::Snapshot(view.head()) } else { Phase::Waiting };
                 Subscription::new(view, answered, 0, phase)
             }
             Some(at) => match view.resumes(&at.epoch, at.offset) {
@@ -160,6 +161,11 @@ impl Session {
         self.answers.push_back(Outgoing { text, kind, position: None, published_at: None });
     }
 
+    /// Whether snapshots of feeds tell everything.
+    fn is_whole(&self) -> bool {
+        self.app.as_ref().is_none_or(|app| app.is_whole())
+    }
+
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()
     }
@@ -174,7 +180,8 @@ impl Session {
         if let Some(answer) = self.answers.pop_front() {
             return Some(answer);
         }
-        let owed = |(id, subscription): (&u64, &Subscription)| subscription.owed().then_some(*id);
+        let is_whole = self.is_whole();
+        let owed = |(id, subscription): (&u64, &Subscription)| subscription.owed(is_whole).then_some(*id);
         let later = (std::ops::Bound::Excluded(self.served), std::ops::Bound::Unbounded);
         let id = self
             .subscriptions
@@ -226,9 +233,9 @@ impl Subscription {
         }
     }
 
-    fn owed(&self) -> bool {
+    fn owed(&self, is_whole: bool) -> bool {
         match self.phase {
-            Phase::Waiting => self.answered.as_ref().is_some_and(|answered| answered.is_made()),
+            Phase::Waiting => self.answered.as_ref().map_or(is_whole, |answered| answered.is_made()),
             Phase::Live => self.view.head() > self.position,
             Phase::Snapshot(_) | Phase::Resumed => true,
         }

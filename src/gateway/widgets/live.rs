@@ -122,6 +122,11 @@ async fn keep(app: Arc<App>, key: Key, widget: &'static Widget, answered: Arc<An
     let mut seen_at = Instant::now();
     let mut whole_at = Instant::now();
     let mut pulse = None;
+    tokio::select! {
+        () = app.shutdown.cancelled() => {}
+        // Not from half of what there is.
+        () = app.whole() => {}
+    }
     let every = if widget.kind == Kind::Andon { FROM_MEMORY_EVERY } else { FROM_DATABASE_EVERY };
     loop {
         let now = board.pulse(|line| key.lines.as_ref().is_none_or(|lines| lines.contains(line)));
