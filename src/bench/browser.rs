@@ -70,7 +70,7 @@ pub async fn run(config: &Config, rate: u32, seconds: u32) -> Result<BrowserFigu
     tenants.sort_unstable();
     tenants.dedup();
     for tenant in &tenants {
-        user(&site, tenant, "VIEWER").await?;
+        user(&site, tenant).await?;
     }
     let served = site.at(&listen);
     let process = spawn(&served, "serve")?;
@@ -94,11 +94,11 @@ pub async fn run(config: &Config, rate: u32, seconds: u32) -> Result<BrowserFigu
     figure
 }
 
-/// A user of a tenant, named like it.
-pub(super) async fn user(site: &BenchSite, tenant: &str, role: &str) -> Result<(), BenchError> {
+/// A viewer of a tenant, named like it.
+async fn user(site: &BenchSite, tenant: &str) -> Result<(), BenchError> {
     let program = std::env::current_exe()?;
     let mut child = Command::new(program)
-        .args(["user", "create", "--tenant", tenant, "--role", role, tenant])
+        .args(["user", "create", "--tenant", tenant, "--role", "VIEWER", tenant])
         .envs(site.env())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -111,7 +111,7 @@ pub(super) async fn user(site: &BenchSite, tenant: &str, role: &str) -> Result<(
 }
 
 /// Signs in as soon as the gateway answers; the bearer token.
-pub(super) async fn sign_in(listen: &str, username: &str) -> Result<String, BenchError> {
+async fn sign_in(listen: &str, username: &str) -> Result<String, BenchError> {
     let url = format!("http://{listen}/api/v1/auth/login");
     let deadline = Instant::now() + PATIENCE;
     loop {

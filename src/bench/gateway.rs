@@ -7,16 +7,19 @@
 //! and gateway.
 
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use crate::bench::browser;
-use crate::bench::pipeline::Guard;
+use crate::bench::pipeline::spawn;
 use crate::bench::site::{BenchError, BenchSite};
 use crate::bench::sockets::{Heard, Wish};
 use crate::bench::watch::now;
@@ -87,7 +90,6 @@ pub async fn run(config: &Config, sockets: usize, seconds: u32, rate: u32) -> Re
     let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let site = BenchSite::open(config, 2, 1_000).await?.at(&listen);
     let tenant = site.lines[0].0.clone();
-    browser::user(&site, &tenant, "ADMIN").await?;
     let measured = measure(&site, &listen, &tenant, sockets, seconds).await;
     site.close().await?;
     let (idle, fan_out) = measured?;
@@ -109,18 +111,10 @@ async fn measure(
     sockets: usize,
     seconds: u32,
 ) -> Result<(IdleFigure, Vec<FanOutFigure>), BenchError> {
-    // Keys are made by requests.
-    let gateway = Command::new(std::env::current_exe()?)
-        .arg("gateway")
-        .envs(site.env())
-        .env("ANDON_GATEWAY__REQUESTS_PER_MINUTE", "1000000")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()?;
-    let gateway = Guard(gateway);
+    let keys = keys(site, tenant, sockets.div_ceil(PER_KEY)).await?;
+    let gateway = spawn(site, "gateway")?;
     let pid = gateway.0.id();
-    let token = browser::sign_in(listen, tenant).await?;
-    let keys = keys(listen, &token, sockets.div_ceil(PER_KEY)).await?;
+    up(listen).await?;
     tell(site, 1)?;
     tokio::time::sleep(REST).await;
     let before = usage::memory_of(pid);
@@ -173,20 +167,33 @@ fn cpu_of(pid: u32) -> f64 {
     usage::cpu_of(pid).unwrap_or_default().as_secs_f64()
 }
 
-/// API keys that may look.
-async fn keys(listen: &str, token: &str, count: usize) -> Result<Vec<String>, BenchError> {
-    let (url, token) = (format!("http://{listen}/api/v1/api-keys"), token.to_owned());
-    let made = tokio::task::spawn_blocking(move || {
-        let make = |number: usize| {
-            let wish = json!({"name": format!("bench {number}"), "scopes": ["look"]});
-            let mut answer = ureq::post(&url).header("authorization", format!("Bearer {token}")).send_json(wish)?;
-            answer.body_mut().read_json::<Value>()
-        };
-        (0..count).map(make).collect::<Result<Vec<_>, _>>()
-    });
-    let made = made.await.map_err(failed)?.map_err(failed)?;
-    let text = |made: &Value| made["key"].as_str().map(str::to_owned).ok_or_else(|| failed("no key was made"));
-    made.iter().map(text).collect()
+/// Waits until the gateway asks who it is that comes.
+async fn up(listen: &str) -> Result<(), BenchError> {
+    let url = format!("http://{listen}/api/v1/auth/me");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let url = url.clone();
+        let answer = tokio::task::spawn_blocking(move || ureq::get(&url).call()).await.map_err(failed)?;
+        match answer {
+            Err(ureq::Error::StatusCode(401)) => return Ok(()),
+            Err(why) if Instant::now() > deadline => {
+                return Err(failed(format!("the gateway does not come up: {why}")));
+            }
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// API keys that may look: more than a gateway would make for one tenant.
+async fn keys(site: &BenchSite, tenant: &str, count: usize) -> Result<Vec<String>, BenchError> {
+    let mut keys = Vec::new();
+    for number in 0..count {
+        let secret: [u8; 32] = rand::random();
+        let (name, hash) = (format!("bench {number}"), Sha256::digest(secret).into());
+        site.store.create_key(tenant, &name, &hash, r#"{"scopes": ["look"]}"#, None).await?;
+        keys.push(format!("andon_{}", URL_SAFE_NO_PAD.encode(secret)));
+    }
+    Ok(keys)
 }
 
 /// Tells `count` figures of the first line, as an engine would, in the pace of the fan-out; how many.
