@@ -8,6 +8,7 @@ mod spec {
     mod command_line;
     mod demo_tenants;
     mod deployment;
+    mod fuzz;
     mod purity;
     mod real_data;
     mod worked_examples;
