@@ -38,6 +38,8 @@ const PER_KEY: usize = 60;
 const FRAMES_PER_SECOND: u32 = 4;
 /// Until what was set up has come to rest: two heartbeats.
 const REST: Duration = Duration::from_secs(11);
+/// Until sockets whose process has ended are gone.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Until servers and sockets are up.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A fan-out that is later than this has too many sockets.
@@ -72,7 +74,7 @@ pub struct FanOutFigure {
 
 /// A process with sockets.
 struct Clients {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
@@ -133,11 +135,11 @@ async fn measure(
     if open < sockets {
         return Err(failed(format!("only {open} of {sockets} sockets stayed open")));
     }
-    drop(clients);
+    clients.end().await?;
     let mut fan_out = Vec::new();
     for share in [10, 5, 3, 2, 1] {
         let count = sockets / share;
-        clients = Clients::connect(listen, count, &keys).await?;
+        let mut clients = Clients::connect(listen, count, &keys).await?;
         clients.ask("mark").await?;
         let (cpu, started) = (cpu_of(pid), Instant::now());
         let told = tell(site, seconds * FRAMES_PER_SECOND)?;
@@ -145,6 +147,7 @@ async fn measure(
         let cores = (cpu_of(pid) - cpu) / took;
         tokio::time::sleep(Duration::from_millis(500)).await;
         let heard = clients.report().await?;
+        clients.end().await?;
         let frames_per_second = heard.changes as f64 / took;
         fan_out.push(FanOutFigure {
             sockets: count,
@@ -250,7 +253,7 @@ impl Clients {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(failed("a process without input and output"));
         };
-        let mut clients = Clients { _child: child, input, output: BufReader::new(output).lines() };
+        let mut clients = Clients { child, input, output: BufReader::new(output).lines() };
         clients.say(&wish).await?;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -264,6 +267,13 @@ impl Clients {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Ends it and gives the gateway time to notice: a key has so many sockets at most.
+    async fn end(mut self) -> Result<(), BenchError> {
+        self.child.kill().await?;
+        tokio::time::sleep(FAREWELL).await;
+        Ok(())
     }
 
     async fn say(&mut self, line: &str) -> Result<(), BenchError> {
