@@ -89,13 +89,13 @@ macro_rules! short_run {
             fn $name() {
                 let seeds = corpus(stringify!($target));
                 seeds.iter().for_each(|seed| entries::$target(seed));
-                let mut config = ProptestConfig::with_cases(40_000);
+                let mut config = ProptestConfig::with_cases(4_000);
                 // What breaks goes into the corpus.
                 config.failure_persistence = None;
                 proptest!(config, |(seed in any::<Index>(), changes in changes())| {
                     entries::$target(&changed(&seeds, seed, &changes));
                 });
-                let mut config = ProptestConfig::with_cases(10_000);
+                let mut config = ProptestConfig::with_cases(1_000);
                 config.failure_persistence = None;
                 proptest!(config, |(bytes in proptest::collection::vec(any::<u8>(), 0..512))| {
                     entries::$target(&bytes);
