@@ -73,6 +73,7 @@ fn part<'a>(part: &'a LinePart<'_>) -> LineCommit<'a> {
         expected_epoch: sealed.before.owner_epoch,
         expected_seq: sealed.before.commit_seq,
         next_offset: sealed.after.next_offset,
+        clock: sealed.clock,
         told_seq: sealed.after.told_seq,
         state: &sealed.state,
         state_version: sealed.state_version,

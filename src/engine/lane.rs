@@ -55,6 +55,8 @@ pub struct Sealed {
     /// The only input is a timer right after another: it takes that one's place.
     pub replaces_timer: bool,
     pub parcel: Parcel,
+    /// The line clock.
+    pub clock: Option<Ms>,
 }
 
 /// How far [`Lane::take`] came.
@@ -362,6 +364,7 @@ impl Lane {
             state_version: STATE_VERSION,
             replaces_timer: replaced.is_some(),
             parcel,
+            clock: self.line.clock(),
         }
     }
 

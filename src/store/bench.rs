@@ -187,6 +187,7 @@ async fn by_commit(
                 expected_epoch: checkpoint.owner_epoch,
                 expected_seq: checkpoint.commit_seq,
                 next_offset: (done + count) as i64,
+                clock: changes.detections.last().map(|(detection, _)| detection.detected_at),
                 told_seq: Some(checkpoint.commit_seq + 1),
                 state: &state,
                 state_version: 1,

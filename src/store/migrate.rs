@@ -56,7 +56,7 @@ const TENANT: &[Migration] = migrations![
     "tenant/0004_chain",
     "tenant/0005_publisher"
 ];
-const LINE: &[Migration] = migrations!["tenant/line/0001_tables"];
+const LINE: &[Migration] = migrations!["tenant/line/0001_tables", "tenant/line/0002_hours"];
 
 /// Brings the global database up to date, making it when it is missing.
 pub(super) async fn global(address: &Address) -> Result<Vec<String>> {

@@ -45,7 +45,7 @@ pub use self::error::{Result, StoreError};
 pub use self::layout::{CatalogueRow, FilterRow};
 pub use self::name::tenant_database;
 pub use self::read::{DetectionPage, StoredInput};
-pub use self::rollup::{CameraSign, StopTally, StopsWanted};
+pub use self::rollup::{CameraSign, StopTally, StopsWanted, whole_hours};
 pub use self::spec::ConfigVersion;
 pub use self::tenant::TenantDb;
 pub use self::told::Told;

@@ -31,6 +31,14 @@ impl LineName {
     pub fn minutes(&self) -> String {
         format!("rollup_minute_{}", self.0)
     }
+
+    pub fn hours(&self) -> String {
+        format!("rollup_hour_{}", self.0)
+    }
+
+    pub fn hour_pieces(&self) -> String {
+        format!("pieces_hour_{}", self.0)
+    }
 }
 
 impl fmt::Display for LineName {

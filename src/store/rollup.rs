@@ -14,7 +14,7 @@ use crate::domain::production::detection::Health;
 use crate::domain::production::input::LineInput;
 use crate::domain::production::stop::Stop;
 use crate::domain::production::sums::Sums;
-use crate::domain::time::{MINUTE_MS, Ms, Span};
+use crate::domain::time::{HOUR_MS, MINUTE_MS, Ms, Span};
 
 /// Stops of one reason inside a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,13 @@ impl StopsWanted {
     }
 }
 
+/// The whole hours of a span that have rows; none: not one.
+pub fn whole_hours(span: Span, hours_until: Option<Ms>) -> Option<Span> {
+    let up = -span.from.saturating_neg().div_euclid(HOUR_MS) * HOUR_MS;
+    let down = span.to.min(hours_until?).div_euclid(HOUR_MS) * HOUR_MS;
+    (up < down).then(|| Span::new(up, down))
+}
+
 /// Stops that overlap a span and are not retracted. Stops of a line do not overlap each other: of those that start
 /// before the span only the last can reach it, so that the index on the start is all that is walked.
 fn overlapping(table: &str) -> String {
@@ -65,21 +72,64 @@ fn overlapping(table: &str) -> String {
 }
 
 impl TenantDb {
+    /// Up to where every hour of the line has a row of its own, which is the sum of its minutes; none: no hour has.
+    /// It only grows.
+    pub async fn hours_until(&self, line: &str) -> Result<Option<Ms>> {
+        let line = self.line(line).await?;
+        let sql = format!("SELECT {} FROM `{}`", ms_of("MAX(hour)"), line.hours());
+        let last: Option<Ms> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await?;
+        Ok(last.map(|hour| hour + HOUR_MS))
+    }
+
+    /// The sums of the minutes that begin in the span.
+    pub async fn sums(&self, line: &str, span: Span) -> Result<Sums> {
+        let mut sums = Sums::default();
+        // One step from the epoch on would do as well, but for its length in minutes.
+        for (_, part) in self.added_up(line, span, span.len().max(HOUR_MS), true).await? {
+            sums += &part;
+        }
+        Ok(sums)
+    }
+
     /// The sums of the minutes that begin in the span, added up by steps of `step_ms` from the epoch, in their order;
     /// steps without a row are left out. A step is a number of minutes and begins at its first stored minute's step.
     pub async fn minute_sums(&self, line: &str, span: Span, step_ms: Ms) -> Result<Vec<(Ms, Sums)>> {
+        self.added_up(line, span, step_ms, step_ms % HOUR_MS == 0).await
+    }
+
+    /// By steps, from hours where `by_hours` and where they have rows, from minutes elsewhere.
+    async fn added_up(&self, line: &str, span: Span, step_ms: Ms, by_hours: bool) -> Result<Vec<(Ms, Sums)>> {
+        let hours = match by_hours {
+            true => whole_hours(span, self.hours_until(line).await?),
+            false => None,
+        };
         let line = self.line(line).await?;
-        let columns = SUMS_COLUMNS.map(|column| format!("CAST(SUM({column}) AS SIGNED)")).join(", ");
+        let columns = SUMS_COLUMNS.join(", ");
+        let from_minutes =
+            format!("SELECT minute AS at, {columns} FROM `{}` WHERE minute >= ? AND minute < ?", line.minutes());
+        let (parts, stretches) = match hours {
+            None => (from_minutes, vec![span]),
+            Some(hours) => (
+                format!(
+                    "{from_minutes} UNION ALL SELECT hour AS at, {columns} FROM `{}` WHERE hour >= ? AND hour < ?
+                     UNION ALL {from_minutes}",
+                    line.hours()
+                ),
+                vec![Span::new(span.from, hours.from), hours, Span::new(hours.to, span.to)],
+            ),
+        };
+        let added = SUMS_COLUMNS.map(|column| format!("CAST(SUM({column}) AS SIGNED)")).join(", ");
         let sql = format!(
-            "SELECT CAST((TIMESTAMPDIFF(MINUTE, ?, minute) DIV ?) AS SIGNED) AS step, {columns}
-             FROM `{}` WHERE minute >= ? AND minute < ? GROUP BY step ORDER BY step",
-            line.minutes()
+            "SELECT CAST((TIMESTAMPDIFF(MINUTE, ?, at) DIV ?) AS SIGNED) AS step, {added} FROM ({parts}) AS parts
+             GROUP BY step ORDER BY step"
         );
         let steps = (step_ms / MINUTE_MS).max(1);
         // Steps are counted from the first that the span touches, so that none is before it.
         let first = span.from.div_euclid(steps * MINUTE_MS) * steps * MINUTE_MS;
-        let query =
-            sqlx::query(AssertSqlSafe(sql)).bind(stamp(first)).bind(steps).bind(stamp(span.from)).bind(stamp(span.to));
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(stamp(first)).bind(steps);
+        for stretch in stretches {
+            query = query.bind(stamp(stretch.from)).bind(stamp(stretch.to));
+        }
         let read = |row: &MySqlRow| {
             let step: i64 = row.try_get(0)?;
             let mut values = [0; SUMS_COLUMNS.len()];
@@ -87,6 +137,22 @@ impl TenantDb {
                 *value = row.try_get(1 + index)?;
             }
             Ok(((first + step * steps * MINUTE_MS).max(span.from), Sums::from_fields(values)))
+        };
+        query.fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// The pieces of the hours that begin in the span and have rows, in order, each area and product by itself.
+    pub async fn hour_pieces(&self, line: &str, span: Span) -> Result<Vec<(Ms, PieceCount)>> {
+        let line = self.line(line).await?;
+        let sql = format!(
+            "SELECT {}, area_id, product_id, quantity FROM `{}` WHERE hour >= ? AND hour < ? ORDER BY hour",
+            ms_of("hour"),
+            line.hour_pieces()
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(stamp(span.from)).bind(stamp(span.to));
+        let read = |row: &MySqlRow| {
+            let count = PieceCount { area_id: row.try_get(1)?, product_id: row.try_get(2)?, quantity: row.try_get(3)? };
+            Ok((row.try_get(0)?, count))
         };
         query.fetch_all(&self.pool).await?.iter().map(read).collect()
     }

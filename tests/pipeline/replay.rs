@@ -84,6 +84,7 @@ pub(super) async fn agree(site: &Site, db: &TenantDb, tenant: &str, line: &str) 
     let stops = db.stops(line, always, None, 100_000).await.expect("read");
     let mut sums = Sums::default();
     db.minutes(line, always).await.expect("read").iter().for_each(|row| sums += &row.sums);
+    assert_eq!(db.sums(line, always).await.expect("read"), sums, "hours and minutes of {line}");
     let told: Value =
         serde_json::from_str(&site.andon_ok(&on("recompute", tenant, line, &["--format", "json"]))).expect("JSON");
     let recomputed: Vec<Stop> = serde_json::from_value(told["stops"].clone()).expect("stops");

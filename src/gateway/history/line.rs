@@ -11,7 +11,7 @@ use crate::gateway::hub::board::LineFacts;
 use crate::store::{StoreError, TenantDb};
 
 /// Spans that are asked for one by one; of more their hull is read.
-const FEW_SPANS: usize = 8;
+pub(super) const FEW_SPANS: usize = 8;
 
 /// A line's past, as of what its topics said last.
 pub struct LineHistory<'a> {
@@ -90,6 +90,16 @@ impl<'a> LineHistory<'a> {
         self.database.minutes(&self.line, period).await
     }
 
+    /// The pieces of the hours that begin in [from, to).
+    pub(super) async fn hour_pieces(&self, period: Span) -> Result<Vec<(Ms, PieceCount)>, StoreError> {
+        self.database.hour_pieces(&self.line, period).await
+    }
+
+    /// Up to where every hour has been added up.
+    pub(super) async fn hours_until(&self) -> Result<Option<Ms>, StoreError> {
+        self.database.hours_until(&self.line).await
+    }
+
     /// The pieces of the minutes that begin in [from, to).
     pub(super) async fn minute_pieces(&self, period: Span) -> Result<Vec<(Ms, Vec<PieceCount>)>, StoreError> {
         self.database.minute_pieces(&self.line, period).await
@@ -107,9 +117,7 @@ impl<'a> LineHistory<'a> {
         let ends = (wholes.iter().map(|span| span.from).min(), wholes.iter().map(|span| span.to).max());
         if wholes.len() <= FEW_SPANS {
             for whole in &wholes {
-                for (_, part) in self.database.minute_sums(&self.line, *whole, whole.len()).await? {
-                    sums += &part;
-                }
+                sums += &self.database.sums(&self.line, *whole).await?;
             }
         } else if let (Some(from), Some(to)) = ends {
             let step = Step::dividing(wholes.iter().flat_map(|span| [span.from, span.to]));

@@ -4,7 +4,7 @@
 //! their checkpoints on `(owner_epoch, commit_seq)`: whoever is no longer the owner, or has committed already, changes
 //! nothing. The isolation is READ COMMITTED:
 //! - the compare-and-set must see the newest committed row, which an `UPDATE` does at any level, and nothing in the
-//!   transaction reads twice;
+//!   transaction reads twice (hours are added up from the minutes that it has just written);
 //! - lines of one tenant are committed by several processes into the same tables; without gap locks they never wait for
 //!   each other, nor for a reader's old snapshot;
 //! - rows that a scan passes without matching are unlocked again.
@@ -13,6 +13,7 @@
 //! statement needs to be prepared, which for tables per line would mean two round trips instead of one.
 
 mod connection;
+mod hours;
 mod rows;
 mod sql;
 mod statements;
@@ -28,6 +29,7 @@ use super::error::StoreError;
 use super::name::LineName;
 use super::tenant::TenantDb;
 use crate::domain::production::changes::Changes;
+use crate::domain::time::Ms;
 
 /// What one line commits.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct LineCommit<'a> {
     pub expected_seq: u64,
     /// Where to go on in the line's topic.
     pub next_offset: i64,
+    /// The line clock; none of a line that was never heard.
+    pub clock: Option<Ms>,
     /// Last commit of the incarnation that has records to publish, this one included; none: not known.
     pub told_seq: Option<u64>,
     /// The line's whole memory, in the encoding `state_version`.
@@ -169,6 +173,7 @@ async fn write(session: &mut Session, commits: &[(LineName, &LineCommit<'_>)]) -
     for (line, commit) in commits {
         statements::stops(session, line, &commit.changes.stops).await?;
         statements::minutes(session, line, &commit.changes.minutes).await?;
+        hours::write(session, line, commit).await?;
     }
     statements::shift_records(session, commits).await?;
     statements::applied_commands(session, commits).await?;

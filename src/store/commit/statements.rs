@@ -38,7 +38,7 @@ fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, CommitError> 
     serde_json::to_string(value).map_err(|error| CommitError::invariant(format!("a value has no JSON form: {error}")))
 }
 
-fn upsert(columns: &[&str]) -> String {
+pub(super) fn upsert(columns: &[&str]) -> String {
     let set: Vec<String> = columns.iter().map(|column| format!("{column} = VALUES({column})")).collect();
     format!(" ON DUPLICATE KEY UPDATE {}", set.join(", "))
 }

@@ -1,6 +1,7 @@
 //! The store by itself, each test on MariaDB and on MySQL 8.
 
 mod commit;
+mod hours;
 mod migrate;
 mod partitions;
 mod read;
@@ -154,6 +155,7 @@ impl Owner {
             expected_epoch: self.checkpoint.owner_epoch,
             expected_seq: self.checkpoint.commit_seq,
             next_offset: self.checkpoint.next_offset.max(0) + changes.detections.len() as i64,
+            clock: None,
             told_seq: Some(self.checkpoint.commit_seq + 1),
             state: b"state\x00\xff'",
             state_version: 1,
