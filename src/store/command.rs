@@ -170,6 +170,15 @@ impl TenantDb {
         }
     }
 
+    /// What the command of that key is; none: there is no such yet.
+    pub async fn said(&self, idempotency_key: &str) -> Result<Option<CommandBody>> {
+        let payload: Option<String> = sqlx::query_scalar("SELECT payload FROM command WHERE idempotency_key = ?")
+            .bind(idempotency_key)
+            .fetch_optional(&self.pool)
+            .await?;
+        payload.map(|payload| read(&payload)).transpose()
+    }
+
     /// The id of the command that has this one's key.
     async fn submitted(&self, new: &NewCommand) -> Result<i64> {
         let row = sqlx::query("SELECT id, line, payload FROM command WHERE idempotency_key = ?")

@@ -106,15 +106,21 @@ pub async fn classify(
     let stop = stop_of(&database, &asked, &id).await?;
     let wish = body(wish)?;
     check(&asked, wish.reason_code.as_deref(), wish.comment.as_deref())?;
-    not_retracted(&stop)?;
+    let key = key(&headers, asked.identity.user_id)?;
+    let was = match said(&headers, &database, &key).await? {
+        Some(CommandBody::Classify { was, .. }) => was,
+        _ => {
+            not_retracted(&stop)?;
+            seen(&headers, &stop)?
+        }
+    };
     let details = json!({"tenant": asked.tenant.name, "downtime_id": id, "reason_code": wish.reason_code});
     let command = CommandBody::Classify {
         downtime_id: id.clone(),
         reason_code: wish.reason_code,
         comment: wish.comment.filter(|comment| !comment.trim().is_empty()),
-        was: seen(&headers, &stop)?,
+        was,
     };
-    let key = key(&headers, asked.identity.user_id)?;
     match submit(&app, &asked, &database, &stop.line, key, command, ("reason_given", &details)).await? {
         Done::Applied => stop_of(&database, &asked, &id).await.map(|stop| tagged(&stop)),
         Done::Stale => Err(Problem::stale()),
@@ -135,26 +141,32 @@ pub async fn comment(
     let mut stop = stop_of(&database, &asked, &id).await?;
     let wish = body(wish)?.comment.filter(|comment| !comment.trim().is_empty());
     check(&asked, None, wish.as_deref())?;
-    seen(&headers, &stop)?;
     let details = json!({"tenant": asked.tenant.name, "downtime_id": id});
     let key = key(&headers, asked.identity.user_id)?;
     for attempt in 0..TRIES {
-        not_retracted(&stop)?;
-        let was = Words { reason_code: stop.reason_code.clone(), comment: stop.comment.clone() };
-        let command = CommandBody::Classify {
-            downtime_id: id.clone(),
-            reason_code: stop.reason_code.clone(),
-            comment: wish.clone(),
-            was: Some(was),
-        };
         let key = if attempt == 0 { key.clone() } else { format!("{key}:{attempt}") };
+        let command = match said(&headers, &database, &key).await? {
+            Some(CommandBody::Classify { downtime_id, reason_code, comment, was })
+                if downtime_id == id && comment == wish =>
+            {
+                CommandBody::Classify { downtime_id, reason_code, comment, was }
+            }
+            _ => {
+                not_retracted(&stop)?;
+                seen(&headers, &stop)?;
+                let was = Words { reason_code: stop.reason_code.clone(), comment: stop.comment.clone() };
+                CommandBody::Classify {
+                    downtime_id: id.clone(),
+                    reason_code: stop.reason_code.clone(),
+                    comment: wish.clone(),
+                    was: Some(was),
+                }
+            }
+        };
         match submit(&app, &asked, &database, &stop.line, key, command, ("comment_given", &details)).await? {
             Done::Applied => return stop_of(&database, &asked, &id).await.map(|stop| tagged(&stop)),
             Done::Waits(command) => return Ok(accepted(&asked, command)),
-            Done::Stale => {
-                stop = stop_of(&database, &asked, &id).await?;
-                seen(&headers, &stop)?;
-            }
+            Done::Stale => stop = stop_of(&database, &asked, &id).await?,
         }
     }
     Err(Problem::stale())
@@ -172,14 +184,17 @@ pub async fn split(
     let database = needs_database(&app, &asked.tenant)?;
     let stop = stop_of(&database, &asked, &id).await?;
     let Cut { at } = body(wish)?;
-    not_retracted(&stop)?;
+    let key = key(&headers, asked.identity.user_id)?;
+    let is_new = said(&headers, &database, &key).await?.is_none();
+    if is_new {
+        not_retracted(&stop)?;
+    }
     let end = stop.started_at + stop.duration_ms;
-    if at <= stop.started_at || at >= end {
+    if is_new && (at <= stop.started_at || at >= end) {
         let (from, to) = (rfc3339(stop.started_at), rfc3339(end));
         return Err(Problem::unprocessable(format!("at: has to lie within the stop, after {from} and before {to}")));
     }
     let details = json!({"tenant": asked.tenant.name, "downtime_id": id, "at": rfc3339(at)});
-    let key = key(&headers, asked.identity.user_id)?;
     let command = CommandBody::Split { at };
     match submit(&app, &asked, &database, &stop.line, key, command, ("stop_split", &details)).await? {
         Done::Applied => {
@@ -212,6 +227,15 @@ fn key(headers: &HeaderMap, user_id: i32) -> Result<String, Problem> {
     let given = given.to_str().map_err(|_| wrong())?;
     let is_fine = (1..=MAX_KEY).contains(&given.len()) && given.bytes().all(|byte| byte.is_ascii_graphic());
     if is_fine { Ok(format!("{user_id}:{given}")) } else { Err(wrong()) }
+}
+
+/// What was asked under the caller's own key before. Who asks again, as the answer was lost, is answered as the first
+/// time: what the command itself has changed since must not stand in its way.
+async fn said(headers: &HeaderMap, database: &TenantDb, key: &str) -> Result<Option<CommandBody>, Problem> {
+    match headers.contains_key("idempotency-key") {
+        true => database.said(key).await.map_err(Problem::database),
+        false => Ok(None),
+    }
 }
 
 /// Hands a command to the line's owner, notes it, and waits a moment for what becomes of it.

@@ -274,3 +274,43 @@ async fn a_stop_is_commented_and_split_and_two_who_read_the_same_are_told() {
     live.until(1, "the second half", |item| item["downtime_id"] == json!(second)).await;
     bench.end().await;
 }
+
+/// Their first answer was lost: what their own request has changed does not stand in its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_under_the_same_key_is_answered_as_the_first_time() {
+    let bench = Bench::new().await;
+    let (operator, token) = bench.sign_in("operator").await;
+    let mut live = bench.socket(&token).await;
+    live.subscribe(1, "feed_downtime", None).await;
+    let start = now() - 100_000;
+    bench.send("l1", [piece(0, start), piece(1, start + 60_000), piece(2, start + 60_500)]);
+    let id = format!("l1:{start}");
+    live.until(1, "the stop", |item| item["downtime_id"] == json!(id) && item["status"] == "closed").await;
+    let path = format!("/downtime/{id}");
+    let seen = get(&bench, &operator, &path).await.tag;
+    let at = andon::domain::time::rfc3339(start + 20_000);
+    for (key, method, path, tag, wish) in [
+        ("reason", Method::PUT, path.clone(), Some(&seen), json!({"reason_code": "jam", "comment": "belt"})),
+        ("comment", Method::PUT, format!("{path}/comment"), None, json!({"comment": "belt torn"})),
+        ("split", Method::POST, format!("{path}/split"), None, json!({"at": at})),
+    ] {
+        let ask = async || {
+            let mut request = operator.request(method.clone(), bench.url(&path)).header("idempotency-key", key);
+            if let Some(tag) = tag {
+                request = request.header("if-match", tag);
+            }
+            let answer = request.json(&wish).send().await.expect("answered");
+            (answer.status(), answer.json::<Value>().await.expect("JSON"))
+        };
+        let first = ask().await;
+        assert_eq!(first.0, StatusCode::OK, "{key}: {}", first.1);
+        assert_eq!(ask().await, first, "{key}");
+    }
+    let inputs = bench.db.inputs("l1").await.expect("read").into_iter().map(|stored| stored.input.kind());
+    assert_eq!(inputs.filter(|kind| ["classification", "split"].contains(kind)).count(), 3, "each was said once");
+    // Another wish under the key of the first is none of its repeats.
+    let other = operator.put(bench.url(&path)).header("idempotency-key", "reason");
+    let other = other.json(&json!({"reason_code": null})).send().await.expect("answered");
+    assert_eq!(other.status(), StatusCode::CONFLICT);
+    bench.end().await;
+}
