@@ -79,7 +79,7 @@ struct Clients {
     output: Lines<BufReader<ChildStdout>>,
 }
 
-fn failed(why: impl ToString) -> BenchError {
+pub fn failed(why: impl ToString) -> BenchError {
     BenchError::Failed(why.to_string())
 }
 
@@ -171,7 +171,7 @@ fn cpu_of(pid: u32) -> f64 {
 }
 
 /// Waits until the gateway asks who it is that comes.
-async fn up(listen: &str) -> Result<(), BenchError> {
+pub async fn up(listen: &str) -> Result<(), BenchError> {
     let url = format!("http://{listen}/api/v1/auth/me");
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -188,7 +188,7 @@ async fn up(listen: &str) -> Result<(), BenchError> {
 }
 
 /// API keys that may look: more than a gateway would make for one tenant.
-async fn keys(site: &BenchSite, tenant: &str, count: usize) -> Result<Vec<String>, BenchError> {
+pub async fn keys(site: &BenchSite, tenant: &str, count: usize) -> Result<Vec<String>, BenchError> {
     let mut keys = Vec::new();
     for number in 0..count {
         let secret: [u8; 32] = rand::random();

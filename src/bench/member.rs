@@ -25,7 +25,7 @@ impl Member {
             .arg("process")
             .envs(site.env())
             .env("ANDON_KAFKA__INSTANCE", instance)
-            .env("ANDON_LOG", "info")
+            .env("ANDON_LOG", std::env::var("ANDON_LOG").unwrap_or_else(|_| "info".to_owned()))
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod core;
 pub mod gate;
 pub mod gateway;
+pub mod history;
 pub mod isolation;
 pub mod load;
 pub mod member;

@@ -1,6 +1,6 @@
 //! `andon bench NAME`: the performance figures of ARCHITECTURE.md, on the configured servers.
 
-use andon::bench::{browser, core, gateway, isolation, pipeline, recovery, sockets};
+use andon::bench::{browser, core, gateway, history, isolation, pipeline, recovery, sockets};
 use andon::store;
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -63,6 +63,20 @@ pub enum Command {
         #[command(flatten)]
         format: FormatArg,
     },
+    /// A year of a busy line: how long each widget takes to answer over all of it, beside the plain question to the
+    /// detections.
+    History {
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+        /// Questions to each widget.
+        #[arg(long, default_value_t = 5)]
+        times: usize,
+        /// Where the log of the process goes.
+        #[arg(long, default_value = "target/bench-history/process.log")]
+        log: std::path::PathBuf,
+        #[command(flatten)]
+        format: FormatArg,
+    },
     /// The clients of the gateway's bench.
     #[command(hide = true)]
     Sockets,
@@ -122,6 +136,10 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<()> {
         }
         Command::Gateway { sockets, seconds, rate, format } => {
             let figures = gateway::run(&context.config, sockets, seconds, rate).await.context(failed)?;
+            (serde_json::to_value(figures)?, format)
+        }
+        Command::History { days, times, log, format } => {
+            let figures = history::run(&context.config, days, times, &log).await.context(failed)?;
             (serde_json::to_value(figures)?, format)
         }
         Command::Sockets => return sockets::run().await.context(failed),

@@ -9,6 +9,7 @@ use andon::kafka::registry::schema_ids;
 use andon::kafka::schemas::SchemaIds;
 use andon::kafka::topics::Admin;
 use andon::store::{Store, StoreError, TenantDb};
+use andon::watch::usage;
 use anyhow::{Context as _, anyhow};
 use tokio_util::sync::CancellationToken;
 
@@ -41,9 +42,8 @@ pub fn kafka(config: &Config) -> anyhow::Result<Settings> {
 /// What this process is called in its group unless told otherwise: host and admin port, which no other process of the
 /// host can have at the same time. None: no fixed port, or a host that does not say its name.
 pub fn instance(admin_port: u16) -> Option<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
-    (admin_port != 0 && !host.is_empty()).then(|| format!("{host}-{admin_port}"))
+    let host = usage::host()?;
+    (admin_port != 0).then(|| format!("{host}-{admin_port}"))
 }
 
 /// The ids that records are written with.

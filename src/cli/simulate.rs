@@ -163,6 +163,7 @@ impl Simulation {
                 self.progress.tell((at - self.pace.from) as u64, self.outlet.sent(), &rfc3339(at));
                 if !is_live && when::now() - at < 1_000 {
                     is_live = true;
+                    self.go_live(at)?;
                     tracing::info!(records = self.outlet.sent(), "the past is filled in, now it goes on live");
                 }
             }
@@ -172,6 +173,15 @@ impl Simulation {
         let records = self.outlet.sent();
         self.progress.finish(records, 0);
         println!("sent {records} records, up to {}", rfc3339(at));
+        Ok(())
+    }
+
+    /// The past came all at once, and a line without a shift says nothing more: only a word of its cameras tells that its
+    /// time has come to now.
+    fn go_live(&mut self, at: Ms) -> anyhow::Result<()> {
+        for (place, record) in self.plant.signs_of_life(at) {
+            self.outlet.send(place, &record).context("failed to produce")?;
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Brings assigned topics to their shards, with what Kafka knows of them; makes shards as tenants appear.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -13,13 +14,14 @@ use tracing::{debug, info, warn};
 use crate::engine::adapter::SharedDb;
 use crate::engine::clock::Clock;
 use crate::engine::listen::{ShardHandle, Shards};
+use crate::engine::outbox::Parcel;
 use crate::engine::ownership::Ownership;
 use crate::engine::ports::ShardStore;
 use crate::engine::publish::{OnPublished, Outlet, owner_of};
 use crate::engine::shard::{FromShard, Pace, Shard, ToShard};
 use crate::engine::takeover::Assignment;
 use crate::kafka::consumer::ConsumerError;
-use crate::kafka::publisher::PublishError;
+use crate::kafka::publisher::{OutRecord, PublishError};
 use crate::kafka::schemas::SchemaIds;
 use crate::store::{Store, StoreError};
 
@@ -29,6 +31,14 @@ const GRACE: Duration = Duration::from_secs(8);
 const PATIENCE: Duration = Duration::from_millis(700);
 /// How long Kafka may take to say what is published once such a one is ended.
 const ANSWER: Duration = Duration::from_secs(8);
+
+/// How long Kafka may take to say it of one topic alone.
+const ALONE: Duration = Duration::from_millis(500);
+/// Topics of which one question asks what is on the output topics.
+const AT_ONCE: usize = 16;
+/// A topic that is in doubt for so many questions in a row, all its former owner's transactions ended and every other
+/// timed out, is so for good: the broker has lost the end of a transaction. Some 40 s.
+const IN_DOUBT_FOR_GOOD: u32 = 3;
 
 /// What Kafka knows of a line's topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +62,10 @@ pub trait Group: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Known>, ConsumerError>> + Send;
     /// Ends what a former owner's publisher has left open, and fences it.
     fn end(&self, publisher: &str) -> impl Future<Output = Result<(), PublishError>> + Send;
+    /// As [`Group::known`], by the transactions that have ended, without waiting for any.
+    fn settled(&self, topics: &[String]) -> impl Future<Output = Result<Vec<Known>, ConsumerError>> + Send;
+    /// Which of these records are on the topics, where nothing is open on them.
+    fn visible(&self, records: &[OutRecord]) -> impl Future<Output = Result<Vec<bool>, ConsumerError>> + Send;
 }
 
 /// Where the tenants' databases are.
@@ -74,6 +88,8 @@ pub struct Assigner<T, G, O, C> {
     pub to_consumer: mpsc::UnboundedSender<FromShard>,
     pub stop: CancellationToken,
     pub tasks: JoinSet<()>,
+    /// By topic: questions in a row to which Kafka said that a transaction is in doubt. Empty at first.
+    pub in_doubt: HashMap<String, u32>,
 }
 
 /// Tells shards what of theirs is on the topics.
@@ -165,9 +181,11 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
     /// What Kafka knows, once no transaction on these topics is open. A former owner that was killed in the middle of
     /// one will not end it, and the broker only after a long while: it is ended in the name of who began it, which the
     /// checkpoint tells. One that lives after all loses no more than a try: it opens a new producer.
-    async fn known(&self, topics: &[String]) -> Result<Vec<Known>, ConsumerError> {
+    ///
+    /// What stays in doubt holds up no other topic; it is asked about again, and at last settled by what is published.
+    async fn known(&mut self, topics: &[String]) -> Result<Vec<Known>, ConsumerError> {
         match self.group.known(topics, PATIENCE).await {
-            Ok(known) => return Ok(known),
+            Ok(known) => return Ok(self.certain(known).await),
             Err(why) => debug!(%why, "no answer about what is published: looking for an open transaction"),
         }
         for publisher in self.former_publishers(topics).await {
@@ -176,7 +194,104 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
                 Err(why) => warn!(publisher, %why, "failed to end what a former owner left open"),
             }
         }
-        self.group.known(topics, ANSWER).await
+        let why = match self.group.known(topics, ANSWER).await {
+            Ok(known) => return Ok(self.certain(known).await),
+            Err(why) => why,
+        };
+        // Brokers that do not answer this are away: nothing is in doubt yet.
+        let Ok(settled) = self.group.settled(topics).await else { return Err(why) };
+        let mut known = Vec::new();
+        for topic in settled {
+            match self.group.known(std::slice::from_ref(&topic.topic), ALONE).await {
+                Ok(alone) => known.extend(self.certain(alone).await),
+                Err(_) => known.extend(self.doubtful(topic).await),
+            }
+        }
+        Ok(known)
+    }
+
+    /// Of what nobody doubts: where the group has no offset, it has never had one or has forgotten it, as Kafka does when
+    /// a topic is made anew or nobody has been in the group for days. The topics themselves tell then.
+    async fn certain(&mut self, known: Vec<Known>) -> Vec<Known> {
+        for known in &known {
+            self.in_doubt.remove(&known.topic);
+        }
+        let (forgotten, mut certain): (Vec<Known>, Vec<Known>) =
+            known.into_iter().partition(|known| known.published_seq == 0);
+        for some in forgotten.chunks(AT_ONCE) {
+            match self.by_what_is_published(some).await {
+                Ok(settled) => certain.extend(settled),
+                Err(why) => {
+                    warn!(topics = some.len(), why, "nobody says what is published: asking again");
+                    self.again(some.iter().map(|known| known.topic.clone()).collect());
+                }
+            }
+        }
+        certain
+    }
+
+    /// A topic that is in doubt, by what the transactions that have ended say of it; none yet: it is asked about again.
+    async fn doubtful(&mut self, settled: Known) -> Option<Known> {
+        let topic = settled.topic.clone();
+        let asked = self.in_doubt.entry(topic.clone()).or_default();
+        *asked += 1;
+        let why = match *asked < IN_DOUBT_FOR_GOOD {
+            true => "a transaction on it has not ended".to_owned(),
+            false => match self.by_what_is_published(std::slice::from_ref(&settled)).await {
+                Ok(mut told) => {
+                    let (told, of_group) = (told.pop()?, settled.published_seq);
+                    let published_seq = told.published_seq;
+                    warn!(
+                        topic,
+                        published_seq,
+                        of_group,
+                        "the broker has lost the end of a transaction: going on by what is published"
+                    );
+                    return Some(told);
+                }
+                Err(why) => why,
+            },
+        };
+        warn!(topic, why, "Kafka does not say what is published: asking again");
+        self.again(vec![topic]);
+        None
+    }
+
+    /// The last commits that are published, as the topics themselves say: of what the outbox still holds, the last whose
+    /// records are there. A commit without records is published when nobody can tell.
+    async fn by_what_is_published(&self, known: &[Known]) -> Result<Vec<Known>, String> {
+        let mut told = known.to_vec();
+        let mut databases = HashMap::new();
+        let (mut commits, mut records) = (Vec::new(), Vec::new());
+        for (index, known) in told.iter_mut().enumerate() {
+            let Some((tenant, line)) = owner_of(&known.topic) else { continue };
+            let db = match databases.entry(tenant) {
+                Entry::Occupied(asked) => asked.into_mut(),
+                Entry::Vacant(unknown) => {
+                    let db = self.tenants.tenant(unknown.key()).await?;
+                    unknown.insert(db)
+                }
+            };
+            let Some(db) = db else { continue };
+            let Some(stored) = db.checkpoint(&line).await.map_err(|why| why.to_string())? else { continue };
+            known.published_seq = known.published_seq.max(stored.published_seq);
+            if stored.commit_seq <= known.published_seq {
+                continue;
+            }
+            let outbox = db.outbox_after(&line, known.published_seq).await.map_err(|why| why.to_string())?;
+            for (seq, blob) in outbox {
+                let parcel = Parcel::decode(&blob).map_err(|why| why.to_string())?;
+                if let Some(last) = parcel.records.into_iter().last() {
+                    commits.push((index, seq));
+                    records.push(last);
+                }
+            }
+        }
+        let visible = self.group.visible(&records).await.map_err(|why| why.to_string())?;
+        for ((index, seq), _) in commits.into_iter().zip(visible).filter(|(_, is_visible)| *is_visible) {
+            told[index].published_seq = told[index].published_seq.max(seq);
+        }
+        Ok(told)
     }
 
     async fn former_publishers(&self, topics: &[String]) -> BTreeSet<String> {

@@ -8,9 +8,11 @@ use tracing::warn;
 use crate::engine::assign::{Group, Known};
 use crate::engine::listen::Reader;
 use crate::engine::publish::{Topics, published_seq};
+use crate::kafka::Committed;
 use crate::kafka::Settings;
+use crate::kafka::aftermath;
 use crate::kafka::consumer::{Consumer, ConsumerError, Event, Handle};
-use crate::kafka::publisher::{self, PublishBatch, PublishError, Publisher};
+use crate::kafka::publisher::{self, OutRecord, PublishBatch, PublishError, Publisher};
 
 /// How long Kafka may take to say what it has.
 const ANSWER: Duration = Duration::from_secs(8);
@@ -77,9 +79,17 @@ impl Topics for Outgoing {
         reset
     }
 
-    async fn published(&mut self, topics: &[String]) -> Result<HashMap<String, u64>, ConsumerError> {
-        let committed = self.handle.committed(topics, ANSWER)?;
+    async fn published(
+        &mut self,
+        topics: &[String],
+        patience: Duration,
+    ) -> Result<HashMap<String, u64>, ConsumerError> {
+        let committed = self.handle.committed(topics, patience)?;
         Ok(committed.into_iter().map(|(topic, c)| (topic, published_seq(&c.metadata))).collect())
+    }
+
+    async fn visible(&mut self, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
+        aftermath::visible(&self.settings, records).await
     }
 }
 
@@ -88,17 +98,11 @@ impl Topics for Outgoing {
 impl Group for Memory {
     async fn known(&self, topics: &[String], patience: Duration) -> Result<Vec<Known>, ConsumerError> {
         let (handle, topics) = (self.handle.clone(), topics.to_vec());
-        let asked = tokio::task::spawn_blocking(move || {
+        ask(move || {
             let committed = handle.committed(&topics, patience)?;
-            let mut known = Vec::with_capacity(topics.len());
-            for topic in topics {
-                let (low, high) = handle.watermarks(&topic, ANSWER)?;
-                let published_seq = committed.get(&topic).map_or(0, |c| published_seq(&c.metadata));
-                known.push(Known { topic, published_seq, low, high });
-            }
-            Ok(known)
-        });
-        asked.await.unwrap_or_else(|_| Err(ConsumerError::Passing("the question was cut off".to_owned())))
+            beside_logs(&handle, topics, &committed)
+        })
+        .await
     }
 
     async fn end(&self, publisher: &str) -> Result<(), PublishError> {
@@ -106,6 +110,41 @@ impl Group for Memory {
         let ended = tokio::task::spawn_blocking(move || publisher::end(&settings, &id));
         ended.await.unwrap_or_else(|_| Err(PublishError::Fatal("the attempt was cut off".to_owned())))
     }
+
+    async fn settled(&self, topics: &[String]) -> Result<Vec<Known>, ConsumerError> {
+        let (handle, settings, topics) = (self.handle.clone(), self.settings.clone(), topics.to_vec());
+        ask(move || {
+            let committed = aftermath::settled(&settings, &topics)?;
+            beside_logs(&handle, topics, &committed)
+        })
+        .await
+    }
+
+    async fn visible(&self, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
+        aftermath::visible(&self.settings, records).await
+    }
+}
+
+/// Asks where it may block.
+async fn ask<T: Send + 'static>(
+    question: impl FnOnce() -> Result<T, ConsumerError> + Send + 'static,
+) -> Result<T, ConsumerError> {
+    let asked = tokio::task::spawn_blocking(question);
+    asked.await.unwrap_or_else(|_| Err(ConsumerError::Passing("the question was cut off".to_owned())))
+}
+
+fn beside_logs(
+    handle: &Handle,
+    topics: Vec<String>,
+    committed: &HashMap<String, Committed>,
+) -> Result<Vec<Known>, ConsumerError> {
+    let mut known = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let (low, high) = handle.watermarks(&topic, ANSWER)?;
+        let published_seq = committed.get(&topic).map_or(0, |c| published_seq(&c.metadata));
+        known.push(Known { topic, published_seq, low, high });
+    }
+    Ok(known)
 }
 
 // === impl Reader ===

@@ -204,6 +204,8 @@ impl<C: Clock> Listener<C> {
             }
             Event::Revoked(topics) => {
                 info!(lines = topics.len(), "lines revoked");
+                // What the group gave and took again within one poll was given up before it was added.
+                self.ownership.release(&topics);
                 for topic in topics {
                     chunks.remove(&topic);
                     self.progress.caught_up.remove(&topic);
@@ -234,14 +236,20 @@ impl<C: Clock> Listener<C> {
                 FromShard::Start { grant, .. } if !grant.holds() => {}
                 FromShard::Start { topic, offset, grant } => {
                     self.progress.stopped.remove(&topic);
-                    self.reading.insert(topic.clone(), grant);
                     let begun = match offset {
                         0.. => reader.start(&topic, offset),
                         _ => reader.beginning(&topic).and_then(|low| reader.start(&topic, low)),
                     };
-                    if let Err(why) = begun.and_then(|_| self.hold_if_paused(reader, &topic)) {
-                        self.complain(&why);
-                        self.again.push((now + AGAIN, topic));
+                    match begun.and_then(|_| self.hold_if_paused(reader, &topic)) {
+                        Ok(()) => {
+                            self.reading.insert(topic, grant);
+                        }
+                        Err(why) => {
+                            self.complain(&why);
+                            // It may be read on where the stretch before has come to: that is nobody's.
+                            self.reading.remove(&topic);
+                            self.again.push((now + AGAIN, topic));
+                        }
                     }
                 }
                 FromShard::Again { topic } => {

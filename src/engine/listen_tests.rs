@@ -32,11 +32,14 @@ struct Endless {
     paused: BTreeMap<String, bool>,
     next: i64,
     polls: usize,
+    news: Vec<Event<'static>>,
+    refuses: bool,
 }
 
 impl Reader for Endless {
     fn poll(&mut self, _: usize, _: Duration, on: &mut dyn FnMut(Event<'_>)) {
         self.polls += 1;
+        std::mem::take(&mut self.news).into_iter().for_each(&mut *on);
         for (topic, each) in &self.each {
             if self.paused.get(topic) == Some(&true) {
                 continue;
@@ -51,7 +54,7 @@ impl Reader for Endless {
     fn leave(&mut self, _: Duration) {}
 
     fn start(&mut self, _: &str, _: i64) -> Result<bool, ConsumerError> {
-        Ok(true)
+        if self.refuses { Err(ConsumerError::Passing("the client refuses".to_owned())) } else { Ok(true) }
     }
 
     fn beginning(&self, _: &str) -> Result<i64, ConsumerError> {
@@ -86,6 +89,7 @@ struct Bench {
     listener: Listener<Hand>,
     reader: Endless,
     clock: Hand,
+    asks: mpsc::UnboundedSender<FromShard>,
     _inboxes: Vec<mpsc::UnboundedReceiver<ToShard>>,
 }
 
@@ -113,7 +117,7 @@ impl Bench {
         let (assigned, _) = mpsc::unbounded_channel();
         let listener = Listener::new(shards, ownership, asked, assigned, 100, Health::new(), clock.clone());
         let each = BTreeMap::from([(BIG.to_owned(), big), (SMALL.to_owned(), small)]);
-        Bench { listener, reader: Endless { each, ..Endless::default() }, clock, _inboxes: inboxes }
+        Bench { listener, reader: Endless { each, ..Endless::default() }, clock, asks, _inboxes: inboxes }
     }
 
     fn turn(&mut self) {
@@ -133,6 +137,18 @@ impl Bench {
     fn is_paused(&self, topic: &str) -> bool {
         self.reader.paused.get(topic) == Some(&true)
     }
+}
+
+#[test]
+fn what_the_stretch_before_reads_on_is_not_taken_for_that_of_one_that_failed_to_start() {
+    let mut bench = Bench::new(5, 0);
+    bench.turn();
+    assert_eq!(bench.waiting("big"), 5);
+    bench.reader.refuses = true;
+    bench.asks.send(FromShard::Start { topic: BIG.to_owned(), offset: 0, grant: Grant::default() }).unwrap();
+    bench.work_off("big", 0);
+    bench.turn();
+    assert_eq!(bench.waiting("big"), 0, "it would go on after a gap");
 }
 
 #[test]
@@ -175,4 +191,20 @@ fn one_that_stays_too_full_is_paused_and_goes_on_when_half_is_worked_off() {
     bench.work_off("big", 50);
     bench.turn();
     assert!(!bench.is_paused(BIG));
+}
+
+#[test]
+fn what_the_group_gives_and_takes_again_within_one_poll_is_not_owned() {
+    let mut bench = Bench::new(0, 0);
+    let topics = vec!["detections.big.l2".to_owned()];
+    // The handler is called in the middle of the poll, the news come after it.
+    bench.listener.ownership.give_up(&topics);
+    bench.reader.news = vec![Event::Assigned(topics.clone()), Event::Revoked(topics.clone())];
+    bench.turn();
+    assert!(!bench.listener.ownership.owns(&topics[0]));
+    // Taken and given anew, it is.
+    bench.listener.ownership.give_up(&topics);
+    bench.reader.news = vec![Event::Revoked(topics.clone()), Event::Assigned(topics.clone())];
+    bench.turn();
+    assert!(bench.listener.ownership.owns(&topics[0]));
 }

@@ -22,6 +22,7 @@ mod shard;
 mod simulation;
 mod takeover;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ use crate::engine::clock::SystemClock;
 use crate::engine::listen::{Listener, Shards};
 use crate::engine::ownership::Ownership;
 use crate::engine::publish::Publishing;
-use crate::engine::shard::Pace;
+use crate::engine::shard::{FromShard, Pace};
 use crate::kafka::consumer::{Consumer, ConsumerError, Handle};
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::{Settings, topics};
@@ -85,7 +86,7 @@ pub async fn run(
     let (assigned, assignments) = mpsc::unbounded_channel();
 
     let outgoing = Outgoing::new(settings.clone(), publisher_id.clone(), handle.clone());
-    let publisher = spawn_publisher(outgoing, ownership.clone(), publications, shards.clone())?;
+    let publisher = spawn_publisher(outgoing, ownership.clone(), publications, shards.clone(), to_consumer.clone())?;
     // The consumer outlives the shards: what they still commit and publish needs its membership.
     let leave = CancellationToken::new();
     let buffered_max = config.engine.buffered_max;
@@ -116,6 +117,7 @@ pub async fn run(
         to_consumer,
         stop: stop.clone(),
         tasks: JoinSet::new(),
+        in_doubt: HashMap::new(),
     };
     assigner.run(assignments).await;
     lookout.abort();
@@ -154,12 +156,13 @@ fn spawn_publisher(
     ownership: Ownership,
     publications: mpsc::UnboundedReceiver<publish::Publication>,
     shards: Shards,
+    to_consumer: mpsc::UnboundedSender<FromShard>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Handle::current();
     let told = assign::tell_shards(shards);
     // Kafka's calls block: they have a thread of their own.
     std::thread::Builder::new().name("publisher".into()).spawn(move || {
         outgoing.open();
-        runtime.block_on(Publishing::new(outgoing, ownership).run(publications, told));
+        runtime.block_on(Publishing::new(outgoing, ownership, to_consumer).run(publications, told));
     })
 }

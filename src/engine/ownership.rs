@@ -26,7 +26,8 @@ impl Grant {
         !self.0.load(Ordering::Acquire)
     }
 
-    fn end(&self) {
+    /// What was begun under it is void from now on.
+    pub(super) fn end(&self) {
         self.0.store(true, Ordering::Release);
     }
 }

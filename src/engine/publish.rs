@@ -5,7 +5,7 @@
 //! Before each transaction it leaves out what was put on its way under an ownership that has ended: the next owner
 //! publishes it from the outbox. Giving a topic up waits for the transaction in flight, so the two never overlap.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +16,9 @@ use tracing::{info, warn};
 
 use crate::engine::outbox::Parcel;
 use crate::engine::ownership::{Grant, Ownership};
+use crate::engine::shard::FromShard;
 use crate::kafka::consumer::ConsumerError;
-use crate::kafka::publisher::{PublishBatch, PublishError};
+use crate::kafka::publisher::{OutRecord, PublishBatch, PublishError};
 use crate::kafka::topics;
 use crate::watch::metrics;
 
@@ -27,6 +28,12 @@ const SHARE: usize = 500;
 const ROOM: u32 = 10_000;
 /// A transaction that failed is tried again after this.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// How long Kafka may take to say what is published: of all, and of one topic alone.
+const ANSWER: Duration = Duration::from_secs(8);
+const ALONE: Duration = Duration::from_secs(1);
+/// After so many questions in vain each topic is asked about alone.
+const QUESTIONS: u32 = 3;
 
 /// One commit of one line, on its way to the topics.
 #[derive(Debug)]
@@ -112,7 +119,10 @@ pub trait Topics: Send {
     fn published(
         &mut self,
         topics: &[String],
+        patience: Duration,
     ) -> impl Future<Output = Result<HashMap<String, u64>, ConsumerError>> + Send;
+    /// Which of these records are on the topics, where nothing is open on them.
+    fn visible(&mut self, records: &[OutRecord]) -> impl Future<Output = Result<Vec<bool>, ConsumerError>> + Send;
 }
 
 /// The publisher's loop and what it must remember between transactions.
@@ -121,11 +131,15 @@ pub struct Publishing<T> {
     ownership: Ownership,
     /// Nobody knows what became of the last transaction.
     in_doubt: bool,
+    /// Questions about it in a row that were not answered.
+    unanswered: u32,
+    to_consumer: mpsc::UnboundedSender<FromShard>,
 }
 
 impl<T: Topics> Publishing<T> {
-    pub fn new(topics: T, ownership: Ownership) -> Publishing<T> {
-        Publishing { topics, ownership, in_doubt: false }
+    /// `to_consumer`: who has a line taken over anew whose last transaction stays in doubt.
+    pub fn new(topics: T, ownership: Ownership, to_consumer: mpsc::UnboundedSender<FromShard>) -> Publishing<T> {
+        Publishing { topics, ownership, in_doubt: false, unanswered: 0, to_consumer }
     }
 
     /// Publishes until every sender is gone.
@@ -188,14 +202,26 @@ impl<T: Topics> Publishing<T> {
             warn!(%why, "failed to open a new producer");
             return;
         }
-        let asked: Vec<String> = waiting.iter().map(|p| p.batch.topic_in.clone()).collect();
-        let progress = match self.topics.published(&asked).await {
+        let asked: BTreeSet<String> = waiting.iter().map(|p| p.batch.topic_in.clone()).collect();
+        let mut asked: Vec<String> = asked.into_iter().collect();
+        let mut progress = match self.topics.published(&asked, ANSWER).await {
             Ok(progress) => progress,
             Err(why) => {
                 warn!(%why, "failed to read what is published");
-                return;
+                self.unanswered += 1;
+                if self.unanswered < QUESTIONS {
+                    return;
+                }
+                self.one_by_one(&asked).await
             }
         };
+        progress.retain(|_, seq| *seq > 0);
+        asked.retain(|topic| !progress.contains_key(topic));
+        for topic in asked {
+            let there = self.look(&topic, waiting).await;
+            progress.insert(topic, there);
+        }
+        self.unanswered = 0;
         waiting.retain(|p| {
             let seq = progress.get(&p.batch.topic_in).copied().unwrap_or(0);
             let there = p.batch.commit_seq <= seq;
@@ -206,6 +232,43 @@ impl<T: Topics> Publishing<T> {
         });
         self.in_doubt = false;
         info!(left = waiting.len(), "publishing goes on after an unknown outcome");
+    }
+
+    /// What is published of each topic by itself, so that one in doubt holds up no other; that one is left out.
+    async fn one_by_one(&mut self, topics: &[String]) -> HashMap<String, u64> {
+        let mut progress = HashMap::new();
+        for topic in topics {
+            match self.topics.published(std::slice::from_ref(topic), ALONE).await {
+                Ok(alone) => progress.extend(alone),
+                Err(why) => warn!(topic, %why, "a transaction stays in doubt: looking for what is published"),
+            }
+        }
+        progress
+    }
+
+    /// Of a topic of which the group has no word, or none that is certain, the output topics tell: our own transaction
+    /// has ended, and the former owner's had before we took over. Where they do not, the line is taken over anew; what it
+    /// has to tell is in the outbox.
+    async fn look(&mut self, topic: &str, waiting: &mut Vec<Publication>) -> u64 {
+        let of_topic: Vec<&Publication> = waiting.iter().filter(|p| p.batch.topic_in == topic).collect();
+        let last = of_topic.iter().filter_map(|p| Some((p.batch.commit_seq, p.batch.records.last()?.clone())));
+        let (seqs, records): (Vec<u64>, Vec<OutRecord>) = last.unzip();
+        match self.topics.visible(&records).await {
+            Ok(visible) => {
+                let there =
+                    seqs.into_iter().zip(visible).filter_map(|(seq, is_visible)| is_visible.then_some(seq)).max();
+                info!(topic, there, "going on by what is published");
+                there.unwrap_or(0)
+            }
+            Err(why) => {
+                warn!(topic, %why, "nobody says what is published: taking the line over anew");
+                // What comes after must not overtake it: this stretch of owning the line is over.
+                of_topic.iter().for_each(|p| p.grant.end());
+                waiting.retain(|p| p.batch.topic_in != topic);
+                let _ = self.to_consumer.send(FromShard::Again { topic: topic.to_owned() });
+                0
+            }
+        }
     }
 }
 

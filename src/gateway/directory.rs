@@ -8,10 +8,8 @@ use parking_lot::RwLock;
 
 use crate::config::tenant::{LineSpec, Locale, TenantSpec};
 use crate::domain::time::Ms;
+use crate::gateway::settings::STOPS_OF_SEVERAL_LINES;
 use crate::store::{Store, StoreError, TenantDb};
-
-/// Row of `system_config` that turns stops of several lines together on: `true`.
-const STOPS_OF_SEVERAL_LINES: &str = "dashboard.stops_of_several_lines";
 
 /// What the tenant's file says of a line.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,7 +180,8 @@ impl Directory {
         };
         database.refresh().await?;
         let current = database.current().await?;
-        let stops_of_several_lines = database.setting(STOPS_OF_SEVERAL_LINES).await? == Some(true.into());
+        let told = database.setting(STOPS_OF_SEVERAL_LINES.key).await?;
+        let stops_of_several_lines = STOPS_OF_SEVERAL_LINES.of(told) == true;
         let tenant = current.map_or_else(|| Tenant::from(row), |version| Tenant::from(&version.spec));
         self.put(Tenant { stops_of_several_lines, ..tenant });
         Ok(())

@@ -10,6 +10,8 @@
 //! | [`history`] | figures of the past |
 //! | [`widgets`] | what a page can hold, answered from both |
 //! | [`feed`] | what keeps the two memories up to date |
+//! | [`monitor`] | how the gateway's machine is, written down |
+//! | [`settings`] | what a tenant's `system_config` may say |
 //! | [`questions`] | who asked for which data, written down |
 //!
 //! A gateway has nothing that another could not have as well: any number run side by side.
@@ -22,9 +24,11 @@ pub mod history;
 pub mod http;
 pub mod hub;
 pub mod live;
+pub mod monitor;
 pub mod problem;
 pub mod questions;
 pub mod rights;
+pub mod settings;
 pub mod widgets;
 
 use std::net::SocketAddr;
@@ -40,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 use self::account::Accounts;
 use self::account::limit::Limit;
 use self::directory::Directory;
+use self::http::preview::Previews;
 use self::hub::Hub;
 use self::live::Connections;
 use self::live::ticket::Tickets;
@@ -90,6 +95,7 @@ pub struct App {
     pub questions: Questions,
     /// Turns of exports and recomputations: each is much work.
     pub exports: Arc<Semaphore>,
+    pub previews: Previews,
     pub started: Instant,
     pub connections: Arc<Connections>,
     /// Widgets that somebody looks at.
@@ -127,6 +133,7 @@ impl App {
             opened: Limit::new(OPENED_PER_MINUTE, MINUTE),
             questions: Questions::new(),
             exports: Arc::new(Semaphore::new(EXPORTS)),
+            previews: Previews::default(),
             started: Instant::now(),
             connections: Arc::default(),
             answers: Answers::default(),
@@ -240,13 +247,14 @@ pub async fn run(
     let database = tokio::spawn(feed::follow_database(app.clone(), config.clone()));
     let rights = tokio::spawn(feed::follow_rights(app.clone()));
     let topics = tokio::spawn(feed::follow_topics(app.clone(), config));
+    let monitor = tokio::spawn(monitor::write_down(app.clone(), address.port()));
     let unheard = CancellationToken::new();
     let questions = tokio::spawn(questions::write_down(app.clone(), unheard.clone()));
     let served = serve(listener, app.clone()).await;
     // Without a server there is nobody to keep up to date for, and nobody asks any more.
     shutdown.cancel();
     unheard.cancel();
-    let _ = tokio::join!(database, rights, topics, questions);
+    let _ = tokio::join!(database, rights, topics, monitor, questions);
     served
 }
 

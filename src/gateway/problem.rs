@@ -94,6 +94,11 @@ impl Problem {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "Not acceptable as it is", detail)
     }
 
+    /// More than is worked off for one request.
+    pub fn too_much(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_much", "Too much at once", detail)
+    }
+
     pub fn too_many(detail: impl Into<String>, wait: Duration) -> Problem {
         let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests", detail);

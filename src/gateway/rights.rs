@@ -32,9 +32,9 @@ pub enum Right {
     Own,
     /// Lines, figures and stops, live and of the past.
     Look,
-    /// Giving stops their reasons.
+    /// Giving stops their reasons, noting what happened to lines, cameras and machines.
     Classify,
-    /// Reading who did what.
+    /// Reading who did what, and how machines were.
     Audit,
     /// Users, their roles and lines.
     Users,
@@ -42,9 +42,9 @@ pub enum Right {
     Keys,
     /// Pairing wall displays.
     Screens,
-    /// Lines, areas, products, shifts, reasons and what else the tenant's file says.
+    /// Lines, areas, products, shifts, reasons and what else the tenant's file says; templates of pages.
     Configure,
-    /// Adding, changing and deactivating tenants.
+    /// Adding, changing and deactivating tenants; their settings.
     Tenants,
 }
 

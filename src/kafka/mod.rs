@@ -10,6 +10,7 @@
 //! | [`tail`] | the gateways' reader, without a group |
 //! | [`producer`] | plain records, for cameras |
 
+pub mod aftermath;
 pub mod codec;
 pub mod consumer;
 mod native;

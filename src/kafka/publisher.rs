@@ -22,6 +22,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use thiserror::Error;
+use tracing::debug;
 
 use super::native::{ConsumerGroupMetadata, NativeError};
 use super::settings::Settings;
@@ -31,16 +32,12 @@ use super::words;
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a call waits for the brokers: less than a transaction may last.
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long opening a producer may take, one try after the other. Where a transaction of a former self has to end first,
-/// the broker says so, and a producer asks again after 500 ms; a new one asks at once. The last is longer than such a
-/// transaction may stay open.
-const INIT_TIMEOUTS: [Duration; 5] = [
-    Duration::from_millis(150),
-    Duration::from_millis(150),
-    Duration::from_millis(300),
-    Duration::from_millis(500),
-    Duration::from_secs(20),
-];
+/// How long one try of opening a producer may take. Where a transaction of a former self has to end first, the broker
+/// says so, and a producer asks again after 500 ms; a new one asks at once.
+const INIT_TIMEOUT: Duration = Duration::from_millis(150);
+const INIT_TRIES: usize = 10;
+/// The last try: longer than such a transaction may stay open.
+const LAST_INIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// `poll` with a timeout lasts all of it and spins through its last millisecond, and `flush` polls in slices of 100 ms:
 /// so we sleep ourselves and poll without waiting.
 const SLICE: Duration = Duration::from_millis(1);
@@ -274,13 +271,14 @@ fn configuration(settings: &Settings, id: &str) -> ClientConfig {
 fn open(config: &ClientConfig) -> Result<BaseProducer<Deliveries>, PublishError> {
     let refused = |cause: KafkaError| PublishError::Fatal(cause.to_string());
     let mut last = String::new();
-    for timeout in INIT_TIMEOUTS {
+    for timeout in std::iter::repeat_n(INIT_TIMEOUT, INIT_TRIES).chain([LAST_INIT_TIMEOUT]) {
         let producer: BaseProducer<Deliveries> = config.create_with_context(Deliveries::default()).map_err(refused)?;
         let Err(cause) = producer.init_transactions(timeout) else { return Ok(producer) };
         let cause = Cause::of_kafka(&cause);
         if cause.fatal {
             return Err(PublishError::Fatal(cause.message));
         }
+        debug!(cause = cause.message, "a producer waits for its turn");
         last = cause.message;
     }
     Err(PublishError::Indefinite { doing: "opening a producer", cause: last })

@@ -78,8 +78,8 @@ struct Reader {
     caught_up: watch::Sender<bool>,
 }
 
-/// A tail belongs to no group; brokers' troubles are logged and pass.
-struct Quiet;
+/// A reader belongs to no group; brokers' troubles are logged and pass.
+pub(super) struct Quiet;
 
 const TUNING: [(&str, &str); 6] = [
     ("queued.min.messages", "2000"),
@@ -154,7 +154,7 @@ impl Reader {
             let batch = self.native.batch(BATCH, POLL, &mut messages);
             for taken in batch.iter() {
                 let Some(topic) = taken.topic() else {
-                    tracing::warn!(reason = taken.reason(), "tail has trouble");
+                    tracing::warn!(reason = taken.reason(), "a reader has trouble");
                     continue;
                 };
                 if taken.is_message() {
@@ -164,7 +164,7 @@ impl Reader {
                 } else if taken.code() == Code::RD_KAFKA_RESP_ERR__PARTITION_EOF {
                     ended.push((topic.to_owned(), taken.partition()));
                 } else {
-                    tracing::warn!(topic, reason = taken.reason(), "tail has trouble");
+                    tracing::warn!(topic, reason = taken.reason(), "a reader has trouble");
                 }
             }
             drop(batch);
@@ -247,9 +247,9 @@ impl Hooks for Quiet {
 
     fn error(&self, fatal: bool, reason: &str) {
         if fatal {
-            tracing::error!(reason, "tail's client is beyond repair");
+            tracing::error!(reason, "a reader's client is beyond repair");
         } else {
-            tracing::warn!(reason, "tail has trouble");
+            tracing::warn!(reason, "a reader has trouble");
         }
     }
 }

@@ -83,17 +83,22 @@ impl Problem {
         }
     }
 
-    fn of_commit(fault: Fault, at: At, detail: String) -> Problem {
+    /// Of the tables alone: nothing on the topics stands against it.
+    pub(super) fn of_tables(key: Option<String>, detail: String) -> Problem {
         Problem {
             line: String::new(),
-            fault,
+            fault: Fault::Table,
             topic: None,
             offset: None,
-            key: None,
-            incarnation: Some(at.0),
-            commit_seq: Some(at.1),
+            key,
+            incarnation: None,
+            commit_seq: None,
             detail,
         }
+    }
+
+    fn of_commit(fault: Fault, at: At, detail: String) -> Problem {
+        Problem { fault, incarnation: Some(at.0), commit_seq: Some(at.1), ..Problem::of_tables(None, detail) }
     }
 }
 

@@ -32,7 +32,8 @@ fn told(incarnation: u32, commit_seq: u64, told_seq: u64, published_seq: u64, ou
         state_version: 1,
         state: Vec::new(),
     };
-    Told { checkpoint, stops: Vec::new(), shift_records: Vec::new(), outbox: outbox.to_vec() }
+    let outbox = outbox.to_vec();
+    Told { checkpoint, stops: Vec::new(), shift_records: Vec::new(), outbox, hours_apart: Vec::new() }
 }
 
 /// `whole_since` 0: nothing was removed; later than `NOW`: everything may have been.

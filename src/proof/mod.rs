@@ -46,7 +46,7 @@ pub enum Fault {
     Ahead,
     /// A stop's revision that does not grow.
     Revision,
-    /// Topic and table differ.
+    /// Topic and table differ, or an hour of the tables and its minutes.
     Table,
     /// A record that is not one of Andon's.
     Foreign,

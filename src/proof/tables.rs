@@ -7,6 +7,7 @@ use super::chain::{At, Bounds, Place};
 use super::{Fault, LineProof, Problem};
 use crate::domain::production::figure::{Figure, Window};
 use crate::domain::production::stop::{Stop, StopStatus};
+use crate::domain::time::rfc3339;
 use crate::kafka::codec;
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::topics::{self, TopicName};
@@ -74,6 +75,10 @@ impl View {
                 }
             }
         }
+        problems.extend(told.hours_apart.iter().map(|hour| {
+            let detail = format!("the hour of {} is not the sum of its minutes in the tables", rfc3339(*hour));
+            Problem::of_tables(None, detail)
+        }));
         if !proof.unpublished.is_empty() {
             // What waits is in the tables already: a difference would prove nothing.
             proof.not_comparable = (told.stops.len() + told.shift_records.len()) as u64;
@@ -99,16 +104,8 @@ impl View {
                 proof.not_comparable += 1;
                 continue;
             }
-            problems.push(Problem {
-                line: String::new(),
-                fault: Fault::Table,
-                topic: None,
-                offset: None,
-                key: Some(row.downtime_id.clone()),
-                incarnation: None,
-                commit_seq: None,
-                detail: format!("the table has stop {} and the topic has no record of it", row.downtime_id),
-            });
+            let detail = format!("the table has stop {} and the topic has no record of it", row.downtime_id);
+            problems.push(Problem::of_tables(Some(row.downtime_id.clone()), detail));
         }
         let mut shifts: Vec<_> = told.shift_records.iter().map(|record| (record, false)).collect();
         for (at, figure, place) in &self.shifts {

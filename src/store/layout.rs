@@ -1,6 +1,7 @@
 //! What pages hold: the catalogue as a table, templates per role, each user's own layouts, and a tenant's filters.
 
 use sqlx::Row;
+use sqlx::mysql::MySqlConnection;
 
 use super::error::Result;
 use super::tenant::TenantDb;
@@ -26,6 +27,54 @@ pub struct FilterRow {
     pub default_value: Option<String>,
     /// JSON: its type, and what goes with that.
     pub additional: Option<String>,
+}
+
+/// A template of a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateRow {
+    /// As it was saved.
+    pub layout: String,
+    /// It is the tenant's own, not that of every tenant.
+    pub is_own: bool,
+}
+
+async fn template(connection: &mut MySqlConnection, tenant: &str, role: &str) -> Result<Option<TemplateRow>> {
+    let sql = "SELECT CAST(layout_config AS CHAR), tenant_id IS NOT NULL FROM dashboard_template
+         WHERE role_access = ? AND user_id IS NULL AND is_active
+             AND (tenant_id IS NULL OR tenant_id = (SELECT tenant_id FROM tenant WHERE name = ?))
+         ORDER BY tenant_id IS NULL, template_id DESC LIMIT 1";
+    let row = sqlx::query(sql).bind(role).bind(tenant).fetch_optional(connection).await?;
+    row.map(|row| Ok(TemplateRow { layout: row.try_get(0)?, is_own: row.try_get(1)? })).transpose()
+}
+
+/// In the row that the role had before, or in a new one.
+async fn put_template(connection: &mut MySqlConnection, tenant: i32, role: &str, layout: &str) -> Result<()> {
+    let before: Option<i32> = sqlx::query_scalar(
+        "SELECT template_id FROM dashboard_template WHERE tenant_id = ? AND role_access = ? AND user_id IS NULL
+         ORDER BY template_id DESC LIMIT 1",
+    )
+    .bind(tenant)
+    .bind(role)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let write = match before {
+        Some(id) => sqlx::query(
+            "UPDATE dashboard_template SET layout_config = ?, is_active = TRUE, updated_at = UTC_TIMESTAMP(3)
+             WHERE template_id = ?",
+        )
+        .bind(layout)
+        .bind(id),
+        None => sqlx::query(
+            "INSERT INTO dashboard_template (layout_config, tenant_id, role_access, template_name, is_active,
+                 updated_at)
+             VALUES (?, ?, ?, 'main', TRUE, UTC_TIMESTAMP(3))",
+        )
+        .bind(layout)
+        .bind(tenant)
+        .bind(role),
+    };
+    write.execute(connection).await?;
+    Ok(())
 }
 
 impl Store {
@@ -59,12 +108,42 @@ impl Store {
     }
 
     /// The template of a role: the tenant's, else that of every tenant.
-    pub async fn template(&self, tenant: Option<&str>, role: &str) -> Result<Option<String>> {
-        let sql = "SELECT CAST(layout_config AS CHAR) FROM dashboard_template
-             WHERE role_access = ? AND user_id IS NULL AND is_active
-                 AND (tenant_id IS NULL OR tenant_id = (SELECT tenant_id FROM tenant WHERE name = ?))
-             ORDER BY tenant_id IS NULL, template_id DESC LIMIT 1";
-        Ok(sqlx::query_scalar(sql).bind(role).bind(tenant).fetch_optional(&self.pool).await?)
+    pub async fn template(&self, tenant: &str, role: &str) -> Result<Option<TemplateRow>> {
+        template(&mut *self.pool.acquire().await?, tenant, role).await
+    }
+
+    /// Gives a tenant's role another template, or takes its own away (none), if `is_known` accepts the one before.
+    /// Whether it did.
+    pub async fn save_template(
+        &self,
+        tenant: &str,
+        role: &str,
+        layout: Option<&str>,
+        is_known: impl FnOnce(Option<&TemplateRow>) -> bool,
+    ) -> Result<bool> {
+        let mut transaction = self.pool.begin().await?;
+        // The tenant's row, so that two first saves wait for each other too.
+        let id: Option<i32> = sqlx::query_scalar("SELECT tenant_id FROM tenant WHERE name = ? FOR UPDATE")
+            .bind(tenant)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(id) = id else { return Err(StoreError::UnknownTenant(tenant.to_owned())) };
+        if !is_known(template(&mut transaction, tenant, role).await?.as_ref()) {
+            return Ok(false);
+        }
+        sqlx::query(
+            "UPDATE dashboard_template SET is_active = FALSE
+             WHERE tenant_id = ? AND role_access = ? AND user_id IS NULL AND is_active",
+        )
+        .bind(id)
+        .bind(role)
+        .execute(&mut *transaction)
+        .await?;
+        if let Some(layout) = layout {
+            put_template(&mut transaction, id, role, layout).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Puts a layout in the place of the one that `is_known` accepts; none: there is none yet. Whether it did.
@@ -135,15 +214,5 @@ impl TenantDb {
                 Ok(FilterRow { name: row.try_get(0)?, default_value: row.try_get(1)?, additional: row.try_get(2)? })
             })
             .collect()
-    }
-
-    /// A setting of `system_config`.
-    pub async fn setting(&self, key: &str) -> Result<Option<serde_json::Value>> {
-        let text: Option<String> = sqlx::query_scalar("SELECT CAST(value AS CHAR) FROM system_config WHERE `key` = ?")
-            .bind(key)
-            .fetch_optional(&self.pool)
-            .await?;
-        text.map(|text| serde_json::from_str(&text).map_err(|error| StoreError::corrupt("system_config", error)))
-            .transpose()
     }
 }

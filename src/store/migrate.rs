@@ -56,7 +56,8 @@ const TENANT: &[Migration] = migrations![
     "tenant/0004_chain",
     "tenant/0005_publisher"
 ];
-const LINE: &[Migration] = migrations!["tenant/line/0001_tables", "tenant/line/0002_hours"];
+const LINE: &[Migration] =
+    migrations!["tenant/line/0001_tables", "tenant/line/0002_hours", "tenant/line/0003_unfinished_hour"];
 
 /// Brings the global database up to date, making it when it is missing.
 pub(super) async fn global(address: &Address) -> Result<Vec<String>> {

@@ -97,7 +97,7 @@ fn select_live() -> String {
     )
 }
 
-/// As many placeholders.
+/// `?, ?, …`: one for each of `count` values to bind.
 pub(super) fn marks(count: usize) -> String {
     vec!["?"; count].join(", ")
 }

@@ -3,11 +3,14 @@
 use sqlx::{AssertSqlSafe, Row};
 
 use super::checkpoint::{self, Checkpoint};
+use super::commit::hours_apart;
 use super::error::Result;
 use super::read::{shift_columns, shift_record, stop, stop_columns};
+use super::stamp::ms_of;
 use super::tenant::TenantDb;
 use crate::domain::production::changes::ShiftRecord;
 use crate::domain::production::stop::Stop;
+use crate::domain::time::Ms;
 
 /// The results of a line as of its checkpoint, read in one snapshot.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub struct Told {
     pub shift_records: Vec<ShiftRecord>,
     /// Commits whose records the outbox still holds, in order.
     pub outbox: Vec<u64>,
+    /// Hours whose rows are not the sums of their minutes.
+    pub hours_apart: Vec<Ms>,
 }
 
 impl TenantDb {
@@ -42,12 +47,15 @@ impl TenantDb {
             .bind(line.as_str())
             .fetch_all(&mut *snapshot)
             .await?;
+        let sql = format!("SELECT {} FROM ({}) AS apart ORDER BY hour", ms_of("hour"), hours_apart(&line));
+        let hours_apart = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut *snapshot).await?;
         snapshot.commit().await?;
         Ok(Some(Told {
             checkpoint: checkpoint::read(&row)?,
             stops: stops.iter().map(|row| stop(&line, row)).collect::<Result<_>>()?,
             shift_records: records.iter().map(|row| shift_record(&line, row)).collect::<Result<_>>()?,
             outbox: outbox.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_>>()?,
+            hours_apart,
         }))
     }
 }

@@ -26,6 +26,17 @@ pub struct UserRecord {
     pub revision: i32,
 }
 
+/// Which users are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UserFilter<'a> {
+    pub role: Option<&'a str>,
+    pub is_active: Option<bool>,
+    /// A part of the username, compared as names of users are: neither case nor accents count.
+    pub name: Option<&'a str>,
+    /// Only those behind this number.
+    pub after: i32,
+}
+
 /// What of a user can be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserChange<'a> {
@@ -105,15 +116,39 @@ fn key(row: &MySqlRow) -> Result<KeyRow> {
     })
 }
 
+/// The pattern of what has `part` in it, every sign of which stands for itself.
+fn holding(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for sign in part.chars() {
+        if matches!(sign, '%' | '_' | '|') {
+            pattern.push('|');
+        }
+        pattern.push(sign);
+    }
+    pattern + "%"
+}
+
 impl Store {
-    /// Users of a tenant by number, behind `after`.
-    pub async fn users(&self, tenant: &str, after: i32, limit: u32) -> Result<Vec<UserRecord>> {
+    /// Users of a tenant, by number.
+    pub async fn users(&self, tenant: &str, filter: &UserFilter<'_>, limit: u32) -> Result<Vec<UserRecord>> {
         let sql = format!(
             "SELECT {} FROM user u JOIN tenant t ON t.tenant_id = u.tenant_id
-             WHERE t.name = ? AND u.user_id > ? ORDER BY u.user_id LIMIT ?",
+             WHERE t.name = ? AND u.user_id > ? AND (? IS NULL OR u.role = ?) AND (? IS NULL OR u.is_active = ?)
+                 AND (? IS NULL OR u.username LIKE ? ESCAPE '|')
+             ORDER BY u.user_id LIMIT ?",
             user_columns()
         );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(after).bind(limit);
+        let name = filter.name.map(holding);
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(tenant)
+            .bind(filter.after)
+            .bind(filter.role)
+            .bind(filter.role)
+            .bind(filter.is_active)
+            .bind(filter.is_active)
+            .bind(name.as_deref())
+            .bind(name.as_deref())
+            .bind(limit);
         query.fetch_all(&self.pool).await?.iter().map(record).collect()
     }
 

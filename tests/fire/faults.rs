@@ -9,6 +9,9 @@ use super::servers::Server;
 use super::tail::wall;
 use crate::support::proxy::Trouble;
 
+/// How long another fault can keep one from striking: nothing is committed while there are no brokers.
+const OVERLAP: Duration = Duration::from_secs(20);
+
 /// What can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -192,12 +195,16 @@ impl Field {
         wall()
     }
 
-    /// Until it has struck so often, or for so long.
+    /// Until it has struck so often, or for so long; while another fault keeps it from striking at all, longer.
     async fn trouble(&mut self, trouble: Trouble, hits: u64, length: Duration) -> i64 {
         let before = self.proxy.hits();
         self.proxy.set(trouble);
         let begun = Instant::now();
-        while begun.elapsed() < length && self.proxy.hits() - before < hits {
+        let lasts = |struck: u64| match struck {
+            0 => begun.elapsed() < length + OVERLAP,
+            struck => begun.elapsed() < length && struck < hits,
+        };
+        while lasts(self.proxy.hits() - before) {
             self.pause(Duration::from_millis(5)).await;
         }
         self.proxy.set(Trouble::None);

@@ -41,12 +41,9 @@ async fn databases_like(server: &mut MySqlConnection, name: &str) -> i64 {
 }
 
 async fn create_topic(servers: &Servers, name: &str) {
-    use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-    use rdkafka::client::DefaultClientContext;
-    let admin: AdminClient<DefaultClientContext> =
-        rdkafka::ClientConfig::new().set("bootstrap.servers", &servers.kafka).create().unwrap();
+    use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
     let topic = NewTopic::new(name, 1, TopicReplication::Fixed(1));
-    admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    servers.admin().create_topics(&[topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
 }
 
 fn topics(servers: &Servers) -> Vec<String> {

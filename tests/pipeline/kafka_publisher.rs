@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use andon::kafka::aftermath;
 use andon::kafka::consumer::Consumer;
 use andon::kafka::publisher::{OutRecord, PublishBatch, PublishError, Publisher};
 use andon::kafka::tail::{Tail, TailRecord, TailStart};
@@ -174,4 +175,34 @@ fn half_a_transaction(world: &World, topic: &str) -> BaseProducer {
     producer.send(BaseRecord::to(topic).key("k").payload("killed")).map_err(|(cause, _)| cause).unwrap();
     producer.flush(PATIENCE).unwrap();
     producer
+}
+
+#[test]
+fn what_is_published_is_told_from_the_topics_where_nothing_is_open() {
+    let world = World::new();
+    let topic = world.line("l1");
+    let oee = topics::oee(&world.tenant, "l1");
+    let (consumer, _) = member(&world, 1);
+    let group = consumer.handle().group_metadata().unwrap();
+    let mut publisher = Publisher::connect(&world.settings, &world.settings.transactional_id()).unwrap();
+    let there = out(&oee, "5m", Some("1"));
+    let mut missing = there.clone();
+    missing.headers[0].1 = b"8".to_vec();
+    publisher.publish(&[batch(&topic, 3, 7, vec![there.clone()])], &group).unwrap();
+    let asked = [there, missing];
+    let visible = || world.runtime.block_on(aftermath::visible(&world.settings, &asked));
+    assert_eq!(visible().unwrap(), [true, false]);
+    let settled = aftermath::settled(&world.settings, std::slice::from_ref(&topic)).unwrap();
+    assert_eq!((settled[&topic].offset, settled[&topic].metadata.as_str()), (3, "7"));
+
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &world.settings.brokers).set("transactional.id", format!("open-{}", world.tenant));
+    let open: BaseProducer = config.create().unwrap();
+    open.init_transactions(PATIENCE).unwrap();
+    open.begin_transaction().unwrap();
+    open.send(BaseRecord::to(&oee).key("5m").payload("open")).map_err(|(cause, _)| cause).unwrap();
+    open.flush(PATIENCE).unwrap();
+    assert!(visible().unwrap_err().to_string().contains("open"), "nobody can say while a transaction is open");
+    open.abort_transaction(PATIENCE).unwrap();
+    assert_eq!(visible().unwrap(), [true, false]);
 }

@@ -71,6 +71,25 @@ async fn a_transaction_that_a_killed_owner_left_open_is_ended_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_whose_end_is_never_told_holds_its_line_up_for_a_while_only() {
+    let bench = Bench::new().await;
+    let (topic, late) = (topics::detections(&bench.tenant, "l1"), topics::late(&bench.tenant));
+    // Not that of the line's former owner, so that nobody can end it.
+    let unknown = format!("unknown-{}", bench.tenant);
+    let open = tokio::task::spawn_blocking({
+        let (settings, topic) = (bench.settings(), topic.clone());
+        move || die_in_mid_transaction(&settings, &unknown, &topic, &late)
+    });
+    let open = open.await.expect("no panic");
+    let (stop, task) = bench.engine();
+    bench.send((0..5).map(|n| piece(n, now() - 5_000 + n * 1_000)));
+    rows(&bench, 5).await;
+    stop.cancel();
+    task.await.expect("no panic");
+    drop(open);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_comes_back_under_its_name_has_its_lines_at_once() {
     let bench = Bench::new().await;
     let mut env = bench.env();

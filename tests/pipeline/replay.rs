@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::{Site, until};
 
 /// A recording beside the checkout or where `ANDON_TEST_DATA` says; none: it is absent, which fails only in CI.
-fn recording(name: &str) -> Option<PathBuf> {
+pub(super) fn recording(name: &str) -> Option<PathBuf> {
     let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let path = std::env::var_os("ANDON_TEST_DATA").map_or(beside, PathBuf::from).join(name);
     if path.exists() {

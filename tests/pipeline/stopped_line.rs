@@ -3,15 +3,14 @@
 
 use andon::domain::production::input::LineInput;
 use andon::store::TenantDb;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::admin::AdminOptions;
+use rdkafka::{Offset, TopicPartitionList};
 use sqlx::{Connection, Executor, MySqlConnection};
 
-use andon::kafka::topics::Admin;
+use andon::kafka::topics::{self, Admin};
 
 use super::replay::{agree, read_to};
-use super::verify::{send, settings, told, verify};
+use super::verify::{planted, records, send, settings, told, verify};
 use crate::support::{Andon, Site, until};
 
 /// Detections of `send`.
@@ -62,8 +61,7 @@ async fn a_log_cut_past_the_checkpoint_is_gone_on_with_after_a_hole() {
     let (tenant, db) = told(&site).await;
     let topic = format!("detections.{tenant}.l1");
     send(&site, &tenant, -30_000);
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &site.servers.kafka).create().expect("a client");
+    let admin = site.servers.admin();
     let mut cut = TopicPartitionList::new();
     cut.add_partition_offset(&topic, 0, Offset::Offset(SENT + 100)).expect("an offset");
     admin.delete_records(&cut, &AdminOptions::new()).await.expect("cut");
@@ -100,6 +98,44 @@ async fn a_topic_made_anew_is_read_from_its_first_record() {
     send(&site, &tenant, 600_000);
     read_to(&db, "l1", SENT).await;
     all_agree(&site, &db, &tenant, andon).await;
+}
+
+/// A process that ends before it noted what it had published leaves the group's offset alone to tell; Kafka forgets that
+/// when the topic is made anew, or when nobody has been in the group for a week.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_group_has_forgotten_is_not_told_twice() {
+    let site = Site::new();
+    let (tenant, db) = planted(&site).await;
+    let mut tables = MySqlConnection::connect(&site.tenant_url(&tenant)).await.expect("up");
+    let noted = "CREATE TRIGGER unnoted BEFORE DELETE ON outbox FOR EACH ROW SIGNAL SQLSTATE '45000'";
+    tables.execute(noted).await.expect("a trigger");
+    let process = site.spawn("process").await;
+    send(&site, &tenant, -900_000);
+    read_to(&db, "l1", SENT).await;
+    let committed = db.checkpoint("l1").await.expect("read").expect("there").commit_seq;
+    until("everything to be published", async || {
+        let headers: Vec<_> =
+            records(&site, &topics::oee(&tenant, "l1")).await.into_iter().map(|r| r.headers).collect();
+        let seq = committed.to_string();
+        let is_last = |(name, value): &(String, Vec<u8>)| name == "commit_seq" && value == seq.as_bytes();
+        if headers.iter().flatten().any(is_last) { Ok(()) } else { Err(format!("not commit {committed}")) }
+    })
+    .await;
+    assert!(process.terminate().await.success());
+    tables.execute("DROP TRIGGER unnoted").await.expect("dropped");
+    let there = db.checkpoint("l1").await.expect("read").expect("there");
+    assert_eq!(there.published_seq, 0, "nothing is noted, or the test proves nothing");
+
+    let admin = site.servers.admin();
+    until("the group to be forgotten", async || {
+        let answer = admin.delete_groups(&[&site.group], &AdminOptions::new()).await.map_err(|why| why.to_string())?;
+        answer.into_iter().collect::<Result<Vec<_>, _>>().map(|_| ()).map_err(|(_, why)| why.to_string())
+    })
+    .await;
+    let process = site.spawn("process").await;
+    send(&site, &tenant, 600_000);
+    read_to(&db, "l1", 2 * SENT).await;
+    all_agree(&site, &db, &tenant, process).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

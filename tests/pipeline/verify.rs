@@ -19,10 +19,16 @@ use crate::support::{Site, until};
 /// Records in the recording.
 const SENT: i64 = 321;
 
-/// A site whose line has told three stops, with nobody running any more.
-pub(super) async fn told(site: &Site) -> (String, std::sync::Arc<TenantDb>) {
+/// A tenant of one line and its database.
+pub(super) async fn planted(site: &Site) -> (String, std::sync::Arc<TenantDb>) {
     let tenant = plant(site, &["l1"], &[1]);
     let db = Store::connect(&site.global_url()).await.expect("up").tenant(&tenant).await.expect("there");
+    (tenant, db)
+}
+
+/// A site whose line has told three stops, with nobody running any more.
+pub(super) async fn told(site: &Site) -> (String, std::sync::Arc<TenantDb>) {
+    let (tenant, db) = planted(site).await;
     let process = site.spawn("process").await;
     send(site, &tenant, -900_000);
     read_to(&db, "l1", SENT).await;

@@ -14,6 +14,10 @@ pub mod site;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+
 pub use process::{Andon, free_address};
 pub use site::Site;
 
@@ -39,6 +43,11 @@ impl Servers {
     pub fn mysql8() -> Option<Servers> {
         let database = std::env::var("ANDON_TEST_MYSQL8_URL").ok()?;
         Some(Servers { kafka: required("ANDON_TEST_KAFKA"), database })
+    }
+
+    /// Who changes topics and groups behind Andon's back.
+    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.kafka).create().expect("a client's settings")
     }
 }
 

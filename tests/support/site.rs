@@ -4,8 +4,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use sqlx::{Connection, Executor, MySqlConnection};
 
@@ -123,8 +122,7 @@ impl Site {
             }
         }
         let topics = self.topics_of(tenants);
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &self.servers.kafka).create().expect("a client's settings");
+        let admin = self.servers.admin();
         let options = AdminOptions::new();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         if !topics.is_empty() {

@@ -58,6 +58,11 @@ pub struct Orders {
     pub take: Vec<String>,
 }
 
+/// Under [`Sabotage::ForgetOffsets`], in one step of so many.
+const FORGOTTEN_OF: u64 = 10;
+/// Under [`Sabotage::LoseEnds`], one end of so many.
+const LOST_OF: u64 = 9;
+
 /// See the module.
 #[derive(Default)]
 pub struct Broker {
@@ -70,6 +75,8 @@ pub struct Broker {
     next: u64,
     /// The group's offsets with their metadata.
     pub offsets: BTreeMap<String, (i64, String)>,
+    /// By topic: the producer of a transaction whose end the group's offsets never heard of, and what it moved them to.
+    lost: BTreeMap<String, (String, i64, u64)>,
     generation: u64,
     members: BTreeMap<String, Member>,
     holders: BTreeMap<String, String>,
@@ -198,7 +205,25 @@ impl Broker {
 
     /// Whether an open transaction would move the offset of one of these topics.
     pub fn in_doubt(&self, topics: &[String]) -> bool {
-        self.open.values().any(|t| topics.iter().any(|topic| t.offsets.contains_key(topic)))
+        let is_open = |topic: &String| self.open.values().any(|t| t.offsets.contains_key(topic));
+        topics.iter().any(|topic| is_open(topic) || self.lost.contains_key(topic))
+    }
+
+    /// The next end of a producer's transaction tells of those that were lost; what is newer stays.
+    fn hear_of(&mut self, producer: &str) {
+        let heard: Vec<String> =
+            self.lost.iter().filter(|(_, (of, ..))| of == producer).map(|(topic, _)| topic.clone()).collect();
+        for topic in heard {
+            let Some((_, offset, seq)) = self.lost.remove(&topic) else { continue };
+            if seq > self.published(&topic) {
+                self.offsets.insert(topic, (offset, seq.to_string()));
+            }
+        }
+    }
+
+    /// Whether an open transaction has records on an output topic.
+    pub fn has_open(&self, topic: &str) -> bool {
+        self.open.values().any(|transaction| transaction.sent.iter().any(|record| record.topic == topic))
     }
 
     pub fn published(&self, topic: &str) -> u64 {
@@ -239,15 +264,33 @@ impl Broker {
 }
 
 impl State {
+    /// Now and then, and not of what a transaction still moves; whether it has.
+    pub fn forget(&mut self) -> bool {
+        let State { broker, chance, .. } = self;
+        if !chance.one_in(FORGOTTEN_OF) {
+            return false;
+        }
+        let open: BTreeSet<String> = broker.open.values().flat_map(|t| t.offsets.keys().cloned()).collect();
+        let had = broker.offsets.len();
+        broker.offsets.retain(|topic, _| open.contains(topic));
+        broker.offsets.len() < had
+    }
+
     /// Ends a transaction well. Second: what is wrong with it.
     fn end(&mut self, key: u64) -> (bool, Vec<String>) {
         let Some(transaction) = self.broker.open.remove(&key) else { return (false, Vec::new()) };
         self.broker.fates.insert(key, Fate::Committed);
         let mut wrong = Vec::new();
+        self.broker.hear_of(&transaction.producer);
+        let is_lost = self.sabotage == Some(Sabotage::LoseEnds) && key.is_multiple_of(LOST_OF);
         for (topic, (offset, seq)) in &transaction.offsets {
             let line = topic.rsplit('.').next().unwrap_or_default().to_owned();
             self.judge_line(&line, *seq, &transaction.sent, &mut wrong);
-            self.broker.offsets.insert(topic.clone(), (*offset, seq.to_string()));
+            if is_lost {
+                self.broker.lost.insert(topic.clone(), (transaction.producer.clone(), *offset, *seq));
+            } else {
+                self.broker.offsets.insert(topic.clone(), (*offset, seq.to_string()));
+            }
         }
         (true, wrong)
     }
@@ -267,7 +310,9 @@ impl State {
         let told_now: Vec<&OutRecord> = sent.iter().filter(|r| place(r).is_some_and(|(of, ..)| of == line)).collect();
         let expected: Vec<&OutRecord> =
             rows.said.range(told + 1..).take_while(|(of, _)| **of <= seq).flat_map(|(_, records)| records).collect();
-        if seq <= told || told_now != expected {
+        // What has no record shows nowhere whether it was published: once more moves the offset again, no further.
+        let is_idle = self.sabotage.is_some_and(Sabotage::hides_the_idle) && told_now.is_empty() && seq <= told;
+        if !is_idle && (seq <= told || told_now != expected) {
             let places = |records: &[&OutRecord]| {
                 let places = records.iter().filter_map(|r| place(r)).map(|(_, seq, index)| format!("{seq}.{index}"));
                 places.collect::<Vec<_>>().join(" ")

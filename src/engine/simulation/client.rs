@@ -15,7 +15,7 @@ use crate::engine::listen::Reader;
 use crate::engine::ownership::Ownership;
 use crate::engine::publish::Topics;
 use crate::kafka::consumer::{ConsumerError, Event};
-use crate::kafka::publisher::{PublishBatch, PublishError};
+use crate::kafka::publisher::{OutRecord, PublishBatch, PublishError};
 
 /// How long a question waits for transactions in doubt.
 const ANSWER: Duration = Duration::from_millis(3_000);
@@ -308,10 +308,18 @@ impl Topics for Producer {
         self.open().await.map(|_| ())
     }
 
-    async fn published(&mut self, topics: &[String]) -> Result<HashMap<String, u64>, ConsumerError> {
-        settled(&self.process, topics, ANSWER).await?;
+    async fn published(
+        &mut self,
+        topics: &[String],
+        patience: Duration,
+    ) -> Result<HashMap<String, u64>, ConsumerError> {
+        settled(&self.process, topics, patience.min(ANSWER)).await?;
         let state = self.process.world.state();
         Ok(topics.iter().map(|topic| (topic.clone(), state.broker.published(topic))).collect())
+    }
+
+    async fn visible(&mut self, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
+        visible(&self.process, records).await
     }
 }
 
@@ -332,12 +340,26 @@ async fn settled(process: &Process, topics: &[String], patience: Duration) -> Re
     Ok(())
 }
 
+async fn visible(process: &Process, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
+    if process.call(Server::Broker).await != Strike::Fine {
+        return Err(ConsumerError::Passing("timed out".to_owned()));
+    }
+    let visible = {
+        let state = process.world.state();
+        if records.iter().any(|record| state.broker.has_open(&record.topic)) {
+            return Err(ConsumerError::Passing("a transaction is open".to_owned()));
+        }
+        records.iter().map(|record| state.broker.read(&record.topic, true).contains(&record)).collect()
+    };
+    process.answer().await;
+    Ok(visible)
+}
+
 /// The group's memory, asked by the assigner.
 pub struct Questions(pub Process);
 
-impl Group for Questions {
-    async fn known(&self, topics: &[String], patience: Duration) -> Result<Vec<Known>, ConsumerError> {
-        settled(&self.0, topics, patience).await?;
+impl Questions {
+    async fn answer(&self, topics: &[String]) -> Vec<Known> {
         let known = {
             let state = self.0.world.state();
             let of = |topic: &String| {
@@ -347,7 +369,25 @@ impl Group for Questions {
             topics.iter().map(of).collect()
         };
         self.0.answer().await;
-        Ok(known)
+        known
+    }
+}
+
+impl Group for Questions {
+    async fn known(&self, topics: &[String], patience: Duration) -> Result<Vec<Known>, ConsumerError> {
+        settled(&self.0, topics, patience).await?;
+        Ok(self.answer(topics).await)
+    }
+
+    async fn settled(&self, topics: &[String]) -> Result<Vec<Known>, ConsumerError> {
+        match self.0.call(Server::Broker).await {
+            Strike::Fine => Ok(self.answer(topics).await),
+            _ => Err(ConsumerError::Passing("timed out".to_owned())),
+        }
+    }
+
+    async fn visible(&self, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
+        visible(&self.0, records).await
     }
 
     async fn end(&self, publisher: &str) -> Result<(), PublishError> {

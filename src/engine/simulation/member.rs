@@ -1,5 +1,6 @@
 //! A process of the group, put together as [`crate::engine::run`] does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ impl Member {
         let (to_consumer, from_shards) = mpsc::unbounded_channel();
         let (assigned, assignments) = mpsc::unbounded_channel();
         let producer = Producer::new(process.clone(), membership.clone());
-        let publishing = Publishing::new(producer, ownership.clone());
+        let publishing = Publishing::new(producer, ownership.clone(), to_consumer.clone());
         let publisher = tokio::spawn(publishing.run(publications, tell_shards(shards.clone())));
         let health = Health::new();
         let max = BUFFERED_MAX;
@@ -80,6 +81,7 @@ impl Member {
             to_consumer,
             stop: stop.clone(),
             tasks: JoinSet::new(),
+            in_doubt: HashMap::new(),
         };
         [publisher.abort_handle(), consumer.abort_handle()].into_iter().for_each(|task| process.adopt(task));
         let whole = tokio::spawn(async move {

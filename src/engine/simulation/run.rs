@@ -23,6 +23,8 @@ use crate::kafka::topics;
 const CALM: Duration = Duration::from_secs(12);
 /// Any other, this long after the last fault.
 const HEALED: Duration = Duration::from_secs(60);
+/// Where the broker loses ends: each time that a line changes hands it may be in doubt for good first.
+const HEALED_OF_DOUBT: Duration = Duration::from_secs(240);
 /// Before that nothing is judged: versions and timers take as long.
 const AT_LEAST: Duration = Duration::from_millis(2_600);
 
@@ -91,7 +93,11 @@ impl Run {
         acts.for_each(|(_, act)| self.act(act));
         self.heal();
         let healed = Instant::now();
-        let limit = if self.plan.calm { CALM } else { HEALED };
+        let limit = match self.world.has(Sabotage::LoseEnds) {
+            true => HEALED_OF_DOUBT,
+            false if self.plan.calm => CALM,
+            false => HEALED,
+        };
         while !self.world.is_wrong() {
             self.pass_time().await;
             if healed.elapsed() > AT_LEAST && judge::is_settled(&self.world) {
@@ -112,6 +118,9 @@ impl Run {
             broker.pass_time(chance)
         };
         gone.iter().for_each(|id| self.world.tell(|| format!("{id} is put out of the group")));
+        if self.world.has(Sabotage::ForgetOffsets) && self.world.state().forget() {
+            self.world.tell(|| "the group forgets its offsets".to_owned());
+        }
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
             if slot.member.as_ref().is_some_and(|member| member.process.is_dead()) {

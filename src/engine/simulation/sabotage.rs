@@ -40,6 +40,11 @@ pub enum Sabotage {
     TwoTransactions,
     /// Commands are taken up but not marked as done.
     ForgetCommands,
+    /// No break of the design but of Kafka: of some transactions that have ended the group's offsets do not hear. It
+    /// delays, and does no harm.
+    LoseEnds,
+    /// No break of the design but of Kafka: the group forgets its offsets, again and again. It does no harm.
+    ForgetOffsets,
 }
 
 impl Sabotage {
@@ -63,4 +68,9 @@ impl Sabotage {
         Sabotage::TwoTransactions,
         Sabotage::ForgetCommands,
     ];
+
+    /// Whether a commit without records may be published twice: nothing shows that it was.
+    pub fn hides_the_idle(self) -> bool {
+        matches!(self, Sabotage::LoseEnds | Sabotage::ForgetOffsets)
+    }
 }

@@ -120,8 +120,9 @@ impl<'a> LineHistory<'a> {
                 sums += &self.database.sums(&self.line, *whole).await?;
             }
         } else if let (Some(from), Some(to)) = ends {
-            let step = Step::dividing(wholes.iter().flat_map(|span| [span.from, span.to]));
-            for (at, part) in self.database.minute_sums(&self.line, Span::new(from, to), step.ms()).await? {
+            let hull = Span::new(from, to);
+            let step = Step::within(hull, &wholes);
+            for (at, part) in self.database.minute_sums(&self.line, hull, step.ms()).await? {
                 if wholes.iter().any(|whole| whole.contains(at)) {
                     sums += &part;
                 }
@@ -137,8 +138,8 @@ impl<'a> LineHistory<'a> {
     pub async fn sums_of_each(&self, cuts: &[Span]) -> Result<Vec<Sums>, StoreError> {
         let mut sums = vec![Sums::default(); cuts.len()];
         let (Some(first), Some(last)) = (cuts.first(), cuts.last()) else { return Ok(sums) };
-        let step = Step::dividing(cuts.iter().flat_map(|span| [span.from, span.to]));
         let hull = Span::new(first.from, last.to);
+        let step = Step::within(hull, cuts);
         for (at, part) in self.database.minute_sums(&self.line, hull, step.ms()).await? {
             let place = cuts.partition_point(|cut| cut.to <= at);
             if cuts.get(place).is_some_and(|cut| cut.contains(at)) {
@@ -205,14 +206,17 @@ impl<'a> LineHistory<'a> {
     }
 }
 
-/// The lengths by which stored minutes are added up: the longest that every edge is a multiple of, from the epoch. Hours
-/// of the wall clock are whole quarters of an hour.
+/// The lengths by which stored minutes are added up: the longest that every edge inside is a multiple of, from the epoch.
+/// Hours of the wall clock are whole quarters of an hour. Where it all begins and ends a step may be a part of one: a
+/// year up to this minute is read by hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Step(Ms);
 
 impl Step {
-    fn dividing(edges: impl Iterator<Item = Ms> + Clone) -> Step {
-        let divides = |step: &Ms| edges.clone().all(|edge| edge.rem_euclid(*step) == 0);
+    fn within(hull: Span, spans: &[Span]) -> Step {
+        let edges = spans.iter().flat_map(|span| [span.from, span.to]);
+        let inside = edges.filter(|edge| hull.from < *edge && *edge < hull.to);
+        let divides = |step: &Ms| inside.clone().all(|edge| edge.rem_euclid(*step) == 0);
         Step([HOUR_MS, 15 * MINUTE_MS].into_iter().find(divides).unwrap_or(MINUTE_MS))
     }
 
@@ -252,6 +256,20 @@ fn numbers(configs: &[&LineConfig], number: impl Fn(&LineConfig) -> u32) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_edges_inside_make_steps_short() {
+        let step = |spans: &[(Ms, Ms)]| {
+            let spans: Vec<Span> = spans.iter().map(|(from, to)| Span::new(from * MINUTE_MS, to * MINUTE_MS)).collect();
+            let hull = Span::new(spans[0].from, spans[spans.len() - 1].to);
+            Step::within(hull, &spans).ms() / MINUTE_MS
+        };
+        assert_eq!(step(&[(7, 60), (60, 180), (180, 211)]), 60, "a year up to now, by the hour");
+        assert_eq!(step(&[(7, 45), (45, 180), (180, 211)]), 15, "a zone of quarters");
+        assert_eq!(step(&[(0, 60), (60, 121), (121, 240)]), 1);
+        assert_eq!(step(&[(7, 59), (120, 180)]), 1, "a hole that begins within an hour");
+        assert_eq!(step(&[(7, 211)]), 60);
+    }
 
     #[test]
     fn fragments_and_whole_minutes_make_up_a_period() {

@@ -17,7 +17,6 @@ use super::{body, needs_database, needs_store};
 use crate::gateway::App;
 use crate::gateway::history::interval::Interval;
 use crate::gateway::problem::Problem;
-use crate::gateway::rights::UserRole;
 use crate::gateway::widgets::answer::answer;
 use crate::gateway::widgets::layout::{Layout, MAX_WIDGETS};
 use crate::gateway::widgets::scope::Scope;
@@ -233,7 +232,7 @@ fn visible(asked: &Asked, lines: &Option<Vec<String>>) -> Option<Vec<String>> {
 }
 
 /// A layout from the database: as it was written, or by hand.
-fn read(text: &str) -> Option<Layout> {
+pub(super) fn read(text: &str) -> Option<Layout> {
     serde_json::from_str::<Layout>(text).ok().filter(|layout| layout.check().is_ok())
 }
 
@@ -248,8 +247,8 @@ fn told(layout: &Layout, source: &str) -> Response {
 
 async fn template(app: &App, asked: &Asked) -> Result<Layout, Problem> {
     let role = asked.identity.role;
-    let row = needs_store(app)?.template(Some(&asked.tenant.name), role.as_str()).await.map_err(Problem::database)?;
-    Ok(row.as_deref().and_then(read).unwrap_or_else(|| Layout::of_role(role)))
+    let row = needs_store(app)?.template(&asked.tenant.name, role.as_str()).await.map_err(Problem::database)?;
+    Ok(row.and_then(|row| read(&row.layout)).unwrap_or_else(|| Layout::of_role(role)))
 }
 
 /// `GET /dashboard/layout`: one's own, else the template of one's role; with its entity tag.
@@ -313,19 +312,6 @@ pub async fn forget_layout(State(app): State<Arc<App>>, asked: Asked) -> Result<
     asked.query.only(&[])?;
     needs_store(&app)?.forget_layout(asked.identity.user_id, LAYOUT).await.map_err(Problem::database)?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// `GET /dashboard/templates`: what each role begins with.
-pub async fn templates(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<Value>, Problem> {
-    asked.query.only(&[])?;
-    let store = needs_store(&app)?;
-    let mut items = Vec::new();
-    for role in UserRole::ALL.into_iter().filter(|role| *role != UserRole::SuperAdmin) {
-        let row = store.template(Some(&asked.tenant.name), role.as_str()).await.map_err(Problem::database)?;
-        let layout = row.as_deref().and_then(read).unwrap_or_else(|| Layout::of_role(role));
-        items.push(json!({"role": role, "layout": layout}));
-    }
-    Ok(Json(json!({"items": items})))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ pub mod aggregate;
 pub mod audit;
 pub mod auth;
 pub mod caller;
+pub mod cameras;
+pub mod columns;
 pub mod dashboard;
 pub mod detections;
 pub mod downtime;
@@ -14,20 +16,24 @@ pub mod incidents;
 pub mod keys;
 pub mod live;
 pub mod metrics;
+pub mod monitor;
 pub mod openapi;
 pub mod own;
 pub mod pages;
 pub mod pieces;
+pub mod preview;
 pub mod production;
 pub mod query;
 pub mod recompute;
 pub mod registry;
 pub mod routes;
 pub mod screens;
+pub mod settings;
 pub mod stop_edit;
 pub mod stop_summary;
 pub mod subjects;
 pub mod system;
+pub mod templates;
 pub mod tenants;
 pub mod users;
 
@@ -43,11 +49,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 
 use self::caller::Asked;
+use self::export::PARQUET;
 use super::App;
 use super::directory::Tenant;
 use super::problem::Problem;
+use crate::domain::time::{Ms, Span};
+use crate::store::stamp::is_storable;
 use crate::store::{Store, TenantDb};
 use crate::watch::metrics::{HTTP_REQUESTS, HTTP_SECONDS};
 
@@ -82,7 +92,10 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(pages::page)
         .layer(from_fn_with_state(app.clone(), caller::refuse_foreign))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(CompressionLayer::new())
+        // A Parquet file is compressed already.
+        .layer(
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(NotForContentType::const_new(PARQUET))),
+        )
         .layer(from_fn(guard))
         .with_state(app)
 }
@@ -129,6 +142,22 @@ fn lines_of(asked: &Asked) -> Result<Vec<String>, Problem> {
     let chosen = asked.identity.choose(&asked.tenant, &asked.query.all("line"))?;
     let visible = asked.identity.lines(&asked.tenant).map(|line| line.name.clone());
     Ok(visible.filter(|line| chosen.as_ref().is_none_or(|chosen| chosen.contains(line))).collect())
+}
+
+/// A line that a body names has to be one that its sender may see.
+fn needs_line(asked: &Asked, line: &str) -> Result<(), Problem> {
+    match asked.tenant.line(line).is_some() && asked.identity.may_see_line(line) {
+        true => Ok(()),
+        false => Err(Problem::unprocessable(format!("line: there is no line {line:?}"))),
+    }
+}
+
+/// A period that a body names, as the tables can hold it.
+fn period_of(from: Ms, to: Ms) -> Result<Span, Problem> {
+    match from < to && is_storable(from) && is_storable(to) {
+        true => Ok(Span::new(from, to)),
+        false => Err(Problem::unprocessable("from: has to lie before to")),
+    }
 }
 
 /// A request's body.

@@ -35,6 +35,12 @@ impl Query {
         Query { pairs }
     }
 
+    /// The query without a name, for who answers another path's question in a form of their own.
+    pub fn without(mut self, name: &str) -> Query {
+        self.pairs.retain(|(pair, _)| pair != name);
+        self
+    }
+
     /// Refuses names that are not among these; `tenant` is always among them.
     pub fn only(&self, known: &[&str]) -> Result<(), Problem> {
         match self.pairs.iter().find(|(name, _)| name != "tenant" && !known.contains(&name.as_str())) {

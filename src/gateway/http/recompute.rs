@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::caller::Asked;
-use super::{body, needs_database};
+use super::{body, needs_database, needs_line, period_of};
 use crate::domain::production::batch::{self, BatchInput};
 use crate::domain::time::{Ms, Span, as_rfc3339};
 use crate::gateway::App;
@@ -38,13 +38,8 @@ pub async fn calculate(
 ) -> Result<Json<Value>, Problem> {
     asked.query.only(&[])?;
     let Wish { line, from, to } = body(wish)?;
-    if asked.tenant.line(&line).is_none() || !asked.identity.may_see_line(&line) {
-        return Err(Problem::unprocessable(format!("line: there is no line {line:?}")));
-    }
-    let is_storable = |at: Ms| (FIRST_STORABLE..LAST_STORABLE).contains(&at);
-    if from >= to || !is_storable(from) || !is_storable(to) {
-        return Err(Problem::unprocessable("from: has to lie before to"));
-    }
+    needs_line(&asked, &line)?;
+    let period = period_of(from, to)?;
     let busy = |_| Problem::unavailable("as much as can be is being computed: try again in a moment");
     let turn = app.exports.clone().try_acquire_owned().map_err(busy)?;
     let db = needs_database(&app, &asked.tenant)?;
@@ -65,7 +60,7 @@ pub async fn calculate(
     };
     let report = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        batch::recompute(&input).report(Span::new(from, to))
+        batch::recompute(&input).report(period)
     });
     let report = report.await.map_err(Problem::internal)?;
     serde_json::to_value(report).map(Json).map_err(Problem::internal)

@@ -126,10 +126,13 @@ pub(super) fn filled(path: &str) -> String {
         "{downtime_id}" => "l1:1000",
         "{command_id}" | "{product_id}" | "{id}" | "{user_id}" | "{session_id}" | "{key_id}" | "{area_id}"
         | "{failure_id}" | "{incident_id}" | "{tenant_id}" => "1",
+        "{preview_id}" => "00112233445566778899aabbccddeeff",
         "{shift_name}" => "night",
         "{reason_code}" => "jam",
         "{widget}" => "kpi_oee",
         "{screen_id}" => "1",
+        "{role}" => "OPERATOR",
+        "{key}" => "dashboard.stops_of_several_lines",
         "{subject}" => "andon.v1.Detection",
         "{version}" => "latest",
         part => part,

@@ -20,7 +20,7 @@ use crate::gateway::clock::now;
 use crate::gateway::problem::Problem;
 use crate::gateway::rights::{Permissions, UserRole};
 use crate::store::account::{NAME_CHARACTERS, NewUser, UserDetails};
-use crate::store::users::{Changed, UserChange, UserRecord};
+use crate::store::users::{Changed, UserChange, UserFilter, UserRecord};
 use crate::store::{Store, StoreError};
 
 /// Users of a page, unless asked otherwise.
@@ -88,14 +88,26 @@ fn tagged(status: StatusCode, user: &UserRecord) -> Response {
     response
 }
 
-/// `GET /users`
+/// `GET /users`: by number; a cursor goes on behind its user, whatever is filtered by.
 pub async fn list(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<Value>, Problem> {
-    asked.query.only(&["cursor", "limit"])?;
+    asked.query.only(&["role", "state", "name", "cursor", "limit"])?;
     let limit = asked.query.count("limit", PAGE, MAX_PAGE)?;
     let wrong = |_| Problem::bad_request("cursor: not one that was given");
-    let after = asked.query.one("cursor")?.map(|text| text.parse().map_err(wrong)).transpose()?;
+    let after: Option<i32> = asked.query.one("cursor")?.map(|text| text.parse().map_err(wrong)).transpose()?;
+    let role = asked.query.one("role")?;
+    if role.is_some_and(|role| UserRole::parse(role).is_none()) {
+        let roles = UserRole::ALL.map(UserRole::as_str).join(", ");
+        return Err(Problem::bad_request(format!("role: one of {roles}")));
+    }
+    let is_active = match asked.query.one("state")? {
+        None => None,
+        Some("active") => Some(true),
+        Some("inactive") => Some(false),
+        Some(_) => return Err(Problem::bad_request("state: active or inactive")),
+    };
+    let filter = UserFilter { role, is_active, name: asked.query.one("name")?, after: after.unwrap_or(0) };
     let store = needs_store(&app)?;
-    let users = store.users(&asked.tenant.name, after.unwrap_or(0), limit + 1).await.map_err(Problem::database)?;
+    let users = store.users(&asked.tenant.name, &filter, limit + 1).await.map_err(Problem::database)?;
     let page = &users[..users.len().min(limit as usize)];
     let next_cursor = page.last().filter(|_| users.len() > page.len()).map(|user| user.id.to_string());
     Ok(Json(json!({"items": page.iter().map(user_json).collect::<Vec<_>>(), "next_cursor": next_cursor})))

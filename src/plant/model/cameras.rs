@@ -141,6 +141,12 @@ impl Cameras {
         CameraStatus { camera_id, at, status: Health::Online, reason: None }
     }
 
+    /// Asked at `at`, a camera that sees says so; none: the line has no such camera.
+    pub fn sign_of_life(&mut self, at: Ms) -> Option<CameraStatus> {
+        let camera_id = self.all.clone().into_iter().find(|camera| !self.is_blind(*camera, at))?;
+        Some(CameraStatus { camera_id, at, status: Health::Online, reason: None })
+    }
+
     /// Lines up the turns of the first spell after `after`.
     fn plan_turns(&mut self, after: Ms) {
         if self.blind.is_empty() {

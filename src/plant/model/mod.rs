@@ -165,6 +165,12 @@ impl Plant {
         told
     }
 
+    /// What a camera of each line says that is asked at `at` whether it is there, by the line's place.
+    pub fn signs_of_life(&mut self, at: Ms) -> Vec<(usize, Record)> {
+        let lines = self.lines.iter_mut().enumerate();
+        lines.filter_map(|(place, line)| Some((place, Record::Status(line.cameras.sign_of_life(at)?)))).collect()
+    }
+
     /// When the next record arrives.
     pub fn next_at(&self) -> Option<Ms> {
         self.next.peek().map(|Reverse((at, _))| *at)

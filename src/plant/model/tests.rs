@@ -324,3 +324,24 @@ fn a_line_that_is_never_scheduled_ends() {
 fn an_unknown_line_is_refused() {
     assert!(Plant::new(&spec(), &["l9"], &settings(1)).is_err());
 }
+
+#[test]
+fn a_camera_that_sees_says_so_when_it_is_asked() {
+    let mut plant = Plant::new(&spec(), &["l1", "l2", "l3"], &settings(6)).unwrap();
+    let went_blind = |(place, arrival): &(usize, Arrival)| match &arrival.record {
+        Record::Status(status) => *place == 0 && status.status == Health::Offline,
+        Record::Detection(_) => false,
+    };
+    let (_, arrival) = plant.by_ref().find(went_blind).unwrap();
+    let told = plant.signs_of_life(arrival.at);
+    let cameras: Vec<(usize, i32)> = told
+        .iter()
+        .filter_map(|(place, record)| match record {
+            Record::Status(status) if status.at == arrival.at && status.status == Health::Online => {
+                Some((*place, status.camera_id))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cameras, [(0, 13), (1, 21), (2, 31)], "11 and 12 are blind");
+}

@@ -44,6 +44,15 @@ fn touched(minutes: &[MinuteRow], clock: Ms) -> Vec<Span> {
 /// The hour of a minute, as both servers say it.
 const HOUR: &str = "CAST(DATE_FORMAT(minute, '%Y-%m-%d %H:00:00') AS DATETIME)";
 
+/// The line's minutes with each of their pieces as `piece`.
+fn each_piece(line: &LineName) -> String {
+    format!(
+        "`{}`, JSON_TABLE(pieces, '$[*]' COLUMNS (area_id INT PATH '$[0]', product_id INT PATH '$[1]',
+             quantity BIGINT PATH '$[2]')) AS piece",
+        line.minutes()
+    )
+}
+
 fn sums(line: &LineName, hours: Span) -> Sql {
     let added = SUMS_COLUMNS.map(|column| format!("SUM({column})")).join(", ");
     let mut sql = Sql::new(&format!(
@@ -64,15 +73,34 @@ fn pieces(line: &LineName, hours: Span) -> Sql {
     let mut sql = Sql::new(&format!(
         "INSERT INTO `{}` (hour, area_id, product_id, quantity)
          SELECT {HOUR} AS of_hour, piece.area_id, piece.product_id, SUM(piece.quantity)
-         FROM `{}`, JSON_TABLE(pieces, '$[*]' COLUMNS (area_id INT PATH '$[0]', product_id INT PATH '$[1]',
-             quantity BIGINT PATH '$[2]')) AS piece
-         WHERE minute >= ",
+         FROM {} WHERE minute >= ",
         line.hour_pieces(),
-        line.minutes(),
+        each_piece(line),
     ));
     sql.time(hours.from).words(" AND minute < ").time(hours.to);
     sql.words(" GROUP BY of_hour, piece.area_id, piece.product_id");
     sql
+}
+
+/// Asks for the hours whose rows are not the sums of their minutes. There are none: what is asked here is a proof.
+pub(in crate::store) fn apart(line: &LineName) -> String {
+    let (minutes, hours, pieces) = (line.minutes(), line.hours(), line.hour_pieces());
+    let less = SUMS_COLUMNS.map(|column| format!("-{column}")).join(", ");
+    let differ = SUMS_COLUMNS.map(|column| format!("SUM({column}) <> 0")).join(" OR ");
+    let left = format!("minute < (SELECT MAX(hour) + INTERVAL 1 HOUR FROM `{hours}`)");
+    let columns = SUMS_COLUMNS.join(", ");
+    format!(
+        "SELECT hour FROM (
+             SELECT hour, {columns} FROM `{hours}`
+             UNION ALL SELECT {HOUR}, {less} FROM `{minutes}` WHERE {left}
+         ) AS both_ways GROUP BY hour HAVING {differ}
+         UNION SELECT hour FROM (
+             SELECT hour, area_id, product_id, quantity FROM `{pieces}`
+             UNION ALL SELECT {HOUR}, piece.area_id, piece.product_id, -piece.quantity
+             FROM {} WHERE {left}
+         ) AS counted GROUP BY hour, area_id, product_id HAVING SUM(quantity) <> 0",
+        each_piece(line)
+    )
 }
 
 #[cfg(test)]

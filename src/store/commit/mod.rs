@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::connection::Connections;
 use self::connection::Session;
+pub(super) use self::hours::apart as hours_apart;
 pub(super) use self::rows::format as format_rows;
 pub(super) use self::statements::SUMS_COLUMNS;
 use super::command::CommandOutcome;

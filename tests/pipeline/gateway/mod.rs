@@ -1,14 +1,21 @@
 //! What a browser sees: login, live frames, reasons and figures, with the engine behind.
 
+mod cameras;
 mod edits;
 mod entry;
+mod export;
 mod incidents;
+mod monitor;
 mod past;
+mod preview;
 mod protocol;
 mod reconnect;
+mod settings;
 mod stops;
 mod storm;
+mod templates;
 mod tenants;
+mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,8 +85,8 @@ name = "l2"
 
 /// A site with a tenant, its users, an engine and a gateway.
 pub(in crate::pipeline) struct Bench {
-    site: Site,
-    tenant: String,
+    pub(in crate::pipeline) site: Site,
+    pub(in crate::pipeline) tenant: String,
     pub(in crate::pipeline) db: Arc<TenantDb>,
     config: Arc<Config>,
     stop: CancellationToken,
@@ -166,6 +173,15 @@ impl Bench {
         let body: Value = answer.json().await.expect("json");
         assert_eq!(body["user"]["username"], username);
         (client, body["access_token"].as_str().expect("a token").to_owned())
+    }
+
+    /// Makes a user of a tenant, or above all of them, whose password is everybody's.
+    async fn add_user(&self, tenant: Option<&str>, username: &str, role: &str) {
+        let store = Store::connect(&self.site.global_url()).await.expect("up");
+        let rows = store.tenants().await.expect("read");
+        let row = tenant.map(|name| rows.iter().find(|row| row.name == name).expect("there"));
+        let password = password::hash("correct horse").expect("hashed");
+        store.create_user(&NewUser { tenant: row, username, password: &password, role }).await.expect("created");
     }
 
     pub(in crate::pipeline) fn send(&self, line: &str, detections: impl IntoIterator<Item = Detection>) {

@@ -1,8 +1,5 @@
 //! Tenants over REST.
 
-use andon::gateway::account::password;
-use andon::store::Store;
-use andon::store::account::NewUser;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -13,10 +10,7 @@ use crate::support::until;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_added_gets_lines_and_is_deactivated_and_activated() {
     let bench = Bench::new().await;
-    let store = Store::connect(&bench.site.global_url()).await.expect("up");
-    let hashed = password::hash("correct horse").expect("hashed");
-    let root = NewUser { tenant: None, username: "root", password: &hashed, role: "SUPER_ADMIN" };
-    store.create_user(&root).await.expect("created");
+    bench.add_user(None, "root", "SUPER_ADMIN").await;
     let (root, _) = bench.sign_in("root").await;
     let (admin, _) = bench.sign_in("admin").await;
     let name = bench.site.tenant("added");
@@ -41,9 +35,7 @@ async fn a_tenant_is_added_gets_lines_and_is_deactivated_and_activated() {
     let line = json!({"name": "l1", "area": [{"id": 1, "role": "output"}]});
     let at = format!("/production/lines?tenant={name}");
     assert_eq!(ask(&bench, &root, post.clone(), &at, None, Some(line)).await.status, StatusCode::CREATED);
-    let row = store.tenants().await.expect("read").into_iter().find(|row| row.name == name);
-    let user = NewUser { tenant: row.as_ref(), username: "eva", password: &hashed, role: "ADMIN" };
-    store.create_user(&user).await.expect("created");
+    bench.add_user(Some(&name), "eva", "ADMIN").await;
     let (eva, eva_token) = bench.sign_in("eva").await;
     assert_eq!(get(&bench, &eva, "/tenants/current").await.body["lines"], json!(1));
     assert_eq!(get(&bench, &eva, &own).await.status, StatusCode::FORBIDDEN, "also of their own");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use andon::domain::production::changes::{Changes, MinuteRow, PieceCount};
 use andon::domain::production::sums::Sums;
-use andon::domain::time::{HOUR_MS, MINUTE_MS, Ms, Span};
+use andon::domain::time::{HOUR_MS, MINUTE_MS, Ms, Span, rfc3339};
 use andon::store::LineCommit;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -12,7 +12,12 @@ use rand::{Rng, RngExt, SeedableRng};
 use super::{NEW_YEAR, Plant, on_both};
 use crate::support::Site;
 
-on_both!(hours_are_the_sums_of_their_minutes, hours_of_an_older_database_are_added_up);
+on_both!(
+    hours_are_the_sums_of_their_minutes,
+    hours_of_an_older_database_are_added_up,
+    an_unfinished_hour_of_an_older_database_waits_for_the_clock,
+    an_hour_that_is_not_the_sum_of_its_minutes_is_named,
+);
 
 /// What the minutes are, kept without hours.
 #[derive(Default)]
@@ -76,6 +81,10 @@ async fn commit(plant: &Plant, owner: &mut super::Owner, naive: &mut Naive, chan
     owner.moved(&changes);
 }
 
+async fn apart(plant: &Plant) -> Vec<Ms> {
+    plant.db.told("l1").await.unwrap().expect("an owner").hours_apart
+}
+
 /// All that is asked of hours agrees with the minutes.
 async fn agree(plant: &Plant, naive: &Naive, chance: &mut StdRng) {
     let until = plant.db.hours_until("l1").await.unwrap();
@@ -91,6 +100,7 @@ async fn agree(plant: &Plant, naive: &Naive, chance: &mut StdRng) {
         .map(|(hour, piece)| ((hour, piece.area_id, piece.product_id), piece.quantity))
         .collect();
     assert_eq!(told, naive.pieces(Span::new(0, left)));
+    assert_eq!(apart(plant).await, Vec::<Ms>::new());
     for _ in 0..6 {
         let from = NEW_YEAR / MINUTE_MS + chance.random_range(-100..2_000);
         let span = Span::new(from * MINUTE_MS, (from + chance.random_range(0..3_000)) * MINUTE_MS);
@@ -118,24 +128,85 @@ async fn hours_are_the_sums_of_their_minutes(site: Site) {
     }
 }
 
+/// As before there were hours.
+async fn forget_hours(plant: &Plant) {
+    let mut run = plant.connection().await;
+    for sql in [
+        "DROP TABLE rollup_hour_l1",
+        "DROP TABLE pieces_hour_l1",
+        "DELETE FROM schema_migration WHERE scope = 'line:l1' AND version >= 2",
+    ] {
+        sqlx::raw_sql(sql).execute(&mut run).await.unwrap();
+    }
+}
+
 async fn hours_of_an_older_database_are_added_up(site: Site) {
     let plant = Plant::new(site).await;
     let mut chance = StdRng::seed_from_u64(1);
     let mut owner = plant.take_over("l1").await;
     let mut naive = Naive { clock: NEW_YEAR, ..Naive::default() };
-    let mut run = plant.connection().await;
     for _ in 0..10 {
         commit(&plant, &mut owner, &mut naive, &mut chance).await;
     }
-    for sql in [
-        "DROP TABLE rollup_hour_l1",
-        "DROP TABLE pieces_hour_l1",
-        "DELETE FROM schema_migration WHERE scope = 'line:l1' AND version = 2",
-    ] {
-        sqlx::raw_sql(sql).execute(&mut run).await.unwrap();
-    }
+    forget_hours(&plant).await;
     plant.db.migrate().await.unwrap();
     agree(&plant, &naive, &mut chance).await;
     commit(&plant, &mut owner, &mut naive, &mut chance).await;
     agree(&plant, &naive, &mut chance).await;
+}
+
+async fn an_unfinished_hour_of_an_older_database_waits_for_the_clock(site: Site) {
+    let plant = Plant::new(site).await;
+    let mut owner = plant.take_over("l1").await;
+    // A piece a second; the clock stands inside the last minute of an hour.
+    let row = |minute: Ms, ms: i64| MinuteRow {
+        minute: NEW_YEAR + minute * MINUTE_MS,
+        sums: Sums { buckets: [0, 0, 0, ms, 0, 0], total: ms / 1_000, good: ms / 1_000, ..Sums::default() },
+        pieces: vec![PieceCount { area_id: 1, product_id: 7, quantity: ms / 1_000 }],
+        slices: Vec::new(),
+    };
+    let mut minutes: Vec<MinuteRow> = (0..119).map(|at| row(at, 60_000)).collect();
+    minutes.push(row(119, 30_000));
+    let mut to = async |minutes: Vec<MinuteRow>, clock: Ms| {
+        let changes = Changes { minutes, ..Changes::default() };
+        plant.db.commit(&[LineCommit { clock: Some(clock), ..owner.commit(&changes) }]).await.unwrap();
+        owner.moved(&changes);
+    };
+    to(minutes, NEW_YEAR + 2 * HOUR_MS - 30_000).await;
+    forget_hours(&plant).await;
+    plant.db.migrate().await.unwrap();
+    assert_eq!(plant.db.hours_until("l1").await.unwrap(), Some(NEW_YEAR + HOUR_MS));
+
+    to(vec![row(119, 40_000)], NEW_YEAR + 2 * HOUR_MS - 20_000).await;
+    let both = Span::new(NEW_YEAR, NEW_YEAR + 2 * HOUR_MS);
+    assert_eq!(plant.db.sums("l1", both).await.unwrap().total, 7_180);
+    to(vec![row(119, 60_000)], NEW_YEAR + 2 * HOUR_MS).await;
+    assert_eq!(plant.db.sums("l1", both).await.unwrap().total, 7_200);
+    assert_eq!(plant.db.hours_until("l1").await.unwrap(), Some(both.to));
+
+    // A clock that stands on the edge has left the hour.
+    forget_hours(&plant).await;
+    plant.db.migrate().await.unwrap();
+    assert_eq!(plant.db.hours_until("l1").await.unwrap(), Some(both.to));
+}
+
+async fn an_hour_that_is_not_the_sum_of_its_minutes_is_named(site: Site) {
+    let plant = Plant::new(site).await;
+    let mut chance = StdRng::seed_from_u64(1);
+    let mut owner = plant.take_over("l1").await;
+    let mut naive = Naive { clock: NEW_YEAR, ..Naive::default() };
+    while naive.clock < NEW_YEAR + 3 * HOUR_MS {
+        commit(&plant, &mut owner, &mut naive, &mut chance).await;
+    }
+    let mut run = plant.connection().await;
+    let hour = |at: Ms| rfc3339(NEW_YEAR + at * HOUR_MS).replace('T', " ").replace('Z', "");
+    for (sql, named) in [
+        (format!("UPDATE rollup_hour_l1 SET running_ms = running_ms + 1 WHERE hour = '{}'", hour(1)), vec![1]),
+        (format!("DELETE FROM rollup_hour_l1 WHERE hour = '{}'", hour(0)), vec![0, 1]),
+        (format!("DELETE FROM pieces_hour_l1 WHERE hour = '{}' AND product_id = 7", hour(2)), vec![0, 1, 2]),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut run).await.unwrap();
+        let named: Vec<Ms> = named.into_iter().map(|at| NEW_YEAR + at * HOUR_MS).collect();
+        assert_eq!(apart(&plant).await, named);
+    }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Ledger;
 use super::spans;
+use super::versions::Versions;
 use crate::domain::calendar::{Calendar, ShiftId};
 use crate::domain::production::config::LineConfig;
 use crate::domain::production::figure::{Figure, Frame, Window};
@@ -53,50 +54,55 @@ impl Ledger {
 
     /// The figure of a shift; none where the calendar has no such shift.
     pub fn shift_figure(&self, shift: &ShiftId) -> Option<Figure> {
-        let own = self.by_calendar(|calendar| calendar.shift_spans(shift));
+        let own = by_calendar(&self.versions, |calendar| calendar.shift_spans(shift));
         (!own.is_empty()).then(|| self.figure(Window::Shift, &own))
     }
 
     /// The figure of a business day; none where no millisecond has that date.
     pub fn day_figure(&self, date: jiff::civil::Date) -> Option<Figure> {
-        let own = self.by_calendar(|calendar| calendar.day(date));
+        let own = by_calendar(&self.versions, |calendar| calendar.day(date));
         (!own.is_empty()).then(|| self.figure(Window::BusinessDay, &own))
-    }
-
-    /// What each version's calendar says, for the time in which that version is in force.
-    fn by_calendar(&self, ask: impl Fn(&Calendar) -> Vec<Span>) -> Vec<Span> {
-        let versions = self.versions.stretches(Span::new(BEGINNING, FOREVER));
-        let spans = versions.into_iter().flat_map(|(in_force, config)| {
-            ask(&config.calendar).into_iter().filter_map(move |span| span.intersect(&in_force))
-        });
-        spans::union(spans.collect())
     }
 
     /// The figure of the milliseconds in `own`, from their first edge to their last.
     fn figure(&self, window: Window, own: &[Span]) -> Figure {
-        let from = own.first().map_or(0, |span| span.from);
-        let to = own.last().map_or(0, |span| span.to);
         let mut sums = Sums::default();
         for span in own {
             sums += &self.sums(*span);
         }
-        let clock = self.clock.unwrap_or(0);
-        let spanned: Vec<&LineConfig> =
-            self.versions.stretches(Span::new(from, to)).into_iter().map(|(_, config)| config).collect();
-        let frame = Frame {
-            line: Some(self.line.clone()),
-            window,
-            from,
-            to,
-            as_of: clock,
-            watermark: clock - self.versions.at(clock).allowed_lateness_ms,
-            revision: 0,
-            config_versions: numbers(&spanned, |config| config.version),
-            policy_versions: numbers(&spanned, |config| config.policy_version),
-            holes_ms: to - from - own.iter().map(Span::len).sum::<Ms>(),
-            has_cycle: spanned.iter().any(|c| c.ideal_cycle_ns.is_some() || !c.product_cycles_ns.is_empty()),
-        };
-        Figure::new(frame, &sums)
+        Figure::new(frame(&self.line, &self.versions, window, own, self.clock), &sums)
+    }
+}
+
+/// What each version's calendar says, for the time in which that version is in force.
+pub(super) fn by_calendar(versions: &Versions, ask: impl Fn(&Calendar) -> Vec<Span>) -> Vec<Span> {
+    let stretches = versions.stretches(Span::new(BEGINNING, FOREVER));
+    let spans = stretches.into_iter().flat_map(|(in_force, config)| {
+        ask(&config.calendar).into_iter().filter_map(move |span| span.intersect(&in_force))
+    });
+    spans::union(spans.collect())
+}
+
+/// What a figure of the milliseconds in `own` says beside its sums. Of a line that was never heard, `as_of` is the
+/// epoch.
+pub(super) fn frame(line: &str, versions: &Versions, window: Window, own: &[Span], clock: Option<Ms>) -> Frame {
+    let from = own.first().map_or(0, |span| span.from);
+    let to = own.last().map_or(0, |span| span.to);
+    let clock = clock.unwrap_or(0);
+    let spanned: Vec<&LineConfig> =
+        versions.stretches(Span::new(from, to)).into_iter().map(|(_, config)| config).collect();
+    Frame {
+        line: Some(line.to_owned()),
+        window,
+        from,
+        to,
+        as_of: clock,
+        watermark: clock - versions.at(clock).allowed_lateness_ms,
+        revision: 0,
+        config_versions: numbers(&spanned, |config| config.version),
+        policy_versions: numbers(&spanned, |config| config.policy_version),
+        holes_ms: to - from - own.iter().map(Span::len).sum::<Ms>(),
+        has_cycle: spanned.iter().any(|c| c.ideal_cycle_ns.is_some() || !c.product_cycles_ns.is_empty()),
     }
 }
 

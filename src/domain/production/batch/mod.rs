@@ -3,7 +3,8 @@
 //! It knows no increments, and shares no code with [`super::line`] that decides anything, so that one can be checked
 //! against the other. A rule has a file: [`closed`] what is unscheduled, a break or blind (rule 1), [`gaps`] gaps,
 //! cycle credit and thresholds (rules 2 and 3), [`stops`] splits, classifications and segments, [`counting`] pieces
-//! and the basis of quality, [`figures`] the periods.
+//! and the basis of quality, [`figures`] the periods. [`passage`] takes the route a stretch at a time, [`supposed`] twice:
+//! as it was and as it would have been.
 //!
 //! Where the rules leave a choice, this is what holds here:
 //! - The millisecond *at* the clock is not in the ledger, yet what holds there is known. A stop that reaches the
@@ -20,8 +21,10 @@ mod closed;
 mod counting;
 mod figures;
 mod gaps;
+mod passage;
 mod spans;
 mod stops;
+mod supposed;
 mod versions;
 
 #[cfg(test)]
@@ -40,6 +43,8 @@ use crate::domain::production::sums::{Bucket, Sums};
 use crate::domain::time::{MINUTE_MS, Ms, Span};
 
 pub use self::figures::Report;
+pub use self::passage::sign;
+pub use self::supposed::{Both, Comparison, Day, LISTED, Listed, StopChanges, Supposition};
 
 /// All that decides a line's state, as stored.
 #[derive(Clone, Debug)]

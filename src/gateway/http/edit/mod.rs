@@ -5,6 +5,7 @@
 //! the one after the version that was changed.
 
 mod place;
+mod supposed;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use self::place::{Change, Place};
+pub(super) use self::supposed::Settings;
 use super::caller::Asked;
 use super::etag::{self, tag};
 use super::{body, needs_database, needs_store};

@@ -6,6 +6,7 @@ mod figures;
 mod ledger;
 mod properties;
 mod stops;
+mod supposed;
 
 use crate::domain::production::batch::{Ledger, recompute};
 use crate::domain::production::detection::Detection;
