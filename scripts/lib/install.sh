@@ -98,15 +98,18 @@ from_debian() {
   "$2" --version >/dev/null 2>&1
 }
 
+# fetched POM DESTINATION: whether DESTINATION holds what POM names today.
+fetched() { [ "$(cat "$2/.complete" 2>/dev/null)" = "$(sha256sum <"$1")" ]; }
+
 # fetch_artifacts POM DESTINATION GOAL ARGUMENT…: into DESTINATION, complete or not at all.
 fetch_artifacts() {
   local pom=$1 destination=$2 goal=$3 scratch
   shift 3
-  if [ -e "$destination/.complete" ]; then return; fi
+  if fetched "$pom" "$destination"; then return; fi
   mkdir -p "$(dirname "$destination")"
   exec 8>"$destination.lock"
   flock 8
-  if [ ! -e "$destination/.complete" ]; then
+  if ! fetched "$pom" "$destination"; then
     scratch=$(mktemp -d "$destination.XXXXXX")
     if ! mvn -q -B -f "$pom" "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:$goal" \
       -DoutputDirectory="$scratch" "$@" >"$destination.log" 2>&1; then
@@ -114,7 +117,7 @@ fetch_artifacts() {
       rm -rf "$scratch"
       die "failed to fetch the artefacts of $pom (maven)"
     fi
-    touch "$scratch/.complete"
+    sha256sum <"$pom" >"$scratch/.complete"
     rm -rf "$destination"
     mv "$scratch" "$destination"
   fi

@@ -4,7 +4,7 @@
 kafka_libs=$root/target/kafka-libs
 
 kafka_jars() {
-  if [ ! -e "$kafka_libs/.complete" ]; then say "fetching the Kafka broker (54 MB, once)"; fi
+  if ! fetched "$root/scripts/maven/kafka.xml" "$kafka_libs"; then say "fetching the Kafka broker (54 MB, once)"; fi
   fetch_artifacts "$root/scripts/maven/kafka.xml" "$kafka_libs" copy-dependencies -DincludeScope=runtime
 }
 
@@ -58,6 +58,10 @@ kafka_launch() {
     # A first character of '-' would read as an option; base64 without + and / has none.
     kafka_java kafka.tools.StorageTool format --standalone -t "$id" -c "$dir/kafka/server.properties" \
       >"$dir/kafka-format.log" 2>&1 || { cat "$dir/kafka-format.log" >&2; die "failed to format Kafka's storage in $dir"; }
+    cp "$kafka_libs/.complete" "$dir/kafka/version"
+  elif ! cmp -s "$kafka_libs/.complete" "$dir/kafka/version"; then
+    # An older broker does not read what a newer one wrote, and says so in its log alone.
+    die "the Kafka in $dir was begun with another version: remove $dir (and with it all that it holds) and start again"
   fi
   launch kafka java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
     -cp "$kafka_libs/*" kafka.Kafka "$dir/kafka/server.properties"

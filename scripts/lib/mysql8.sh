@@ -16,7 +16,7 @@ mysql8_binaries() {
     with_mysql8=no
     return
   fi
-  if [ ! -e "$mysql8_home/.complete" ]; then say "fetching MySQL 8.0.15 (34 MB, once)"; fi
+  if ! fetched "$root/scripts/maven/mysql8.xml" "$mysql8_home"; then say "fetching MySQL 8.0.15 (34 MB, once)"; fi
   fetch_artifacts "$root/scripts/maven/mysql8.xml" "$mysql8_home" unpack-dependencies \
     -Dmdep.unpack.includes=mysql-Linux-amd64.tar.gz -DmarkersDirectory="$mysql8_home.markers.$$"
   rm -rf "$mysql8_home.markers.$$"
