@@ -22,6 +22,7 @@ mod pipeline {
     mod screens;
     mod servers_away;
     mod silence;
+    mod standstill;
     mod stopped_line;
     mod store;
     mod verify;

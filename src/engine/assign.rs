@@ -20,6 +20,7 @@ use crate::engine::ports::ShardStore;
 use crate::engine::publish::{OnPublished, Outlet, owner_of};
 use crate::engine::shard::{FromShard, Pace, Shard, ToShard};
 use crate::engine::takeover::Assignment;
+use crate::kafka::aftermath::Trace;
 use crate::kafka::consumer::ConsumerError;
 use crate::kafka::publisher::{OutRecord, PublishError};
 use crate::kafka::schemas::SchemaIds;
@@ -52,6 +53,16 @@ pub struct Known {
     pub high: i64,
 }
 
+/// What the topics say of commits of which the group does not.
+struct Told {
+    known: Vec<Known>,
+    /// Commits of which they say nothing either.
+    covered: Vec<Vec<OutRecord>>,
+}
+
+/// Why a line waits whose last commits are [`Trace::Covered`].
+const OPEN: &str = "a transaction is open on its topics, or the end of one was lost";
+
 /// The group's memory.
 pub trait Group: Send + Sync + 'static {
     /// Waits for transactions on these topics to end, up to `patience`.
@@ -64,8 +75,10 @@ pub trait Group: Send + Sync + 'static {
     fn end(&self, publisher: &str) -> impl Future<Output = Result<(), PublishError>> + Send;
     /// As [`Group::known`], by the transactions that have ended, without waiting for any.
     fn settled(&self, topics: &[String]) -> impl Future<Output = Result<Vec<Known>, ConsumerError>> + Send;
-    /// Which of these records are on the topics, where nothing is open on them.
-    fn visible(&self, records: &[OutRecord]) -> impl Future<Output = Result<Vec<bool>, ConsumerError>> + Send;
+    /// What is found of these commits on the topics.
+    fn visible(&self, commits: &[Vec<OutRecord>]) -> impl Future<Output = Result<Vec<Trace>, ConsumerError>> + Send;
+    /// Takes back what of these commits stands on the topics without an end.
+    fn abandon(&self, commits: &[Vec<OutRecord>]) -> impl Future<Output = Result<(), ConsumerError>> + Send;
 }
 
 /// Where the tenants' databases are.
@@ -219,8 +232,13 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
         let (forgotten, mut certain): (Vec<Known>, Vec<Known>) =
             known.into_iter().partition(|known| known.published_seq == 0);
         for some in forgotten.chunks(AT_ONCE) {
-            match self.by_what_is_published(some).await {
-                Ok(settled) => certain.extend(settled),
+            let told = match self.by_what_is_published(some).await {
+                Ok(told) if told.covered.is_empty() => Ok(told.known),
+                Ok(_) => Err(OPEN.to_owned()),
+                Err(why) => Err(why),
+            };
+            match told {
+                Ok(told) => certain.extend(told),
                 Err(why) => {
                     warn!(topics = some.len(), why, "nobody says what is published: asking again");
                     self.again(some.iter().map(|known| known.topic.clone()).collect());
@@ -237,9 +255,9 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
         *asked += 1;
         let why = match *asked < IN_DOUBT_FOR_GOOD {
             true => "a transaction on it has not ended".to_owned(),
-            false => match self.by_what_is_published(std::slice::from_ref(&settled)).await {
-                Ok(mut told) => {
-                    let (told, of_group) = (told.pop()?, settled.published_seq);
+            false => match self.by_what_is_left(&settled).await {
+                Ok(told) => {
+                    let of_group = settled.published_seq;
                     let published_seq = told.published_seq;
                     warn!(
                         topic,
@@ -257,12 +275,25 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
         None
     }
 
-    /// The last commits that are published, as the topics themselves say: of what the outbox still holds, the last whose
-    /// records are there. A commit without records is published when nobody can tell.
-    async fn by_what_is_published(&self, known: &[Known]) -> Result<Vec<Known>, String> {
+    /// As [`Self::by_what_is_published`] of a topic on which nothing is open any more. Where all records of a commit stand
+    /// behind the lost end of its transaction, nobody has seen them, and nobody says how it ended: it is taken back.
+    async fn by_what_is_left(&self, settled: &Known) -> Result<Known, String> {
+        for _ in 0..2 {
+            let mut told = self.by_what_is_published(std::slice::from_ref(settled)).await?;
+            match told.known.pop() {
+                Some(known) if told.covered.is_empty() => return Ok(known),
+                _ => self.group.abandon(&told.covered).await.map_err(|why| why.to_string())?,
+            }
+        }
+        Err(OPEN.to_owned())
+    }
+
+    /// The last commits that are published, as the topics themselves say: of what the outbox still holds, the last that
+    /// is there. A commit without records is published when nobody can tell.
+    async fn by_what_is_published(&self, known: &[Known]) -> Result<Told, String> {
         let mut told = known.to_vec();
         let mut databases = HashMap::new();
-        let (mut commits, mut records) = (Vec::new(), Vec::new());
+        let (mut places, mut commits) = (Vec::new(), Vec::new());
         for (index, known) in told.iter_mut().enumerate() {
             let Some((tenant, line)) = owner_of(&known.topic) else { continue };
             let db = match databases.entry(tenant) {
@@ -281,17 +312,22 @@ impl<T: Tenants, G: Group, O: Outlet, C: Clock> Assigner<T, G, O, C> {
             let outbox = db.outbox_after(&line, known.published_seq).await.map_err(|why| why.to_string())?;
             for (seq, blob) in outbox {
                 let parcel = Parcel::decode(&blob).map_err(|why| why.to_string())?;
-                if let Some(last) = parcel.records.into_iter().last() {
-                    commits.push((index, seq));
-                    records.push(last);
+                if !parcel.records.is_empty() {
+                    places.push((index, seq));
+                    commits.push(parcel.records);
                 }
             }
         }
-        let visible = self.group.visible(&records).await.map_err(|why| why.to_string())?;
-        for ((index, seq), _) in commits.into_iter().zip(visible).filter(|(_, is_visible)| *is_visible) {
-            told[index].published_seq = told[index].published_seq.max(seq);
+        let traces = self.group.visible(&commits).await.map_err(|why| why.to_string())?;
+        let mut covered = Vec::new();
+        for (((index, seq), commit), trace) in places.into_iter().zip(commits).zip(traces) {
+            match trace {
+                Trace::There => told[index].published_seq = told[index].published_seq.max(seq),
+                Trace::Missing => {}
+                Trace::Covered => covered.push(commit),
+            }
         }
-        Ok(told)
+        Ok(Told { known: told, covered })
     }
 
     async fn former_publishers(&self, topics: &[String]) -> BTreeSet<String> {

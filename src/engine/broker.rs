@@ -7,12 +7,13 @@ use tracing::warn;
 
 use crate::engine::assign::{Group, Known};
 use crate::engine::listen::Reader;
-use crate::engine::publish::{Topics, published_seq};
+use crate::engine::publish::Topics;
 use crate::kafka::Committed;
 use crate::kafka::Settings;
-use crate::kafka::aftermath;
+use crate::kafka::aftermath::{self, Trace};
 use crate::kafka::consumer::{Consumer, ConsumerError, Event, Handle};
-use crate::kafka::publisher::{self, OutRecord, PublishBatch, PublishError, Publisher};
+use crate::kafka::publisher::{self, OutRecord, PublishBatch, PublishError, Publisher, published_seq};
+use crate::kafka::standstill;
 
 /// How long Kafka may take to say what it has.
 const ANSWER: Duration = Duration::from_secs(8);
@@ -88,8 +89,20 @@ impl Topics for Outgoing {
         Ok(committed.into_iter().map(|(topic, c)| (topic, published_seq(&c.metadata))).collect())
     }
 
-    async fn visible(&mut self, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
-        aftermath::visible(&self.settings, records).await
+    async fn visible(&mut self, commits: &[Vec<OutRecord>]) -> Result<Vec<Trace>, ConsumerError> {
+        aftermath::visible(&self.settings, commits).await
+    }
+
+    async fn mend(&mut self, topics: &[String]) -> Result<(), PublishError> {
+        let unanswered =
+            |cause: ConsumerError| PublishError::Abortable { doing: "looking for lost ends", cause: cause.to_string() };
+        let left = standstill::left(&self.settings, &self.handle, topics).map_err(unanswered)?;
+        for (at, left, end) in left {
+            let (Some(publisher), true) = (&mut self.publisher, left.publisher == self.id) else { continue };
+            publisher.mark(&at.topic, end)?;
+            warn!(topic = at.topic, offset = at.offset, ?end, "the broker had lost the end of a transaction of ours");
+        }
+        Ok(())
     }
 }
 
@@ -120,8 +133,13 @@ impl Group for Memory {
         .await
     }
 
-    async fn visible(&self, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
-        aftermath::visible(&self.settings, records).await
+    async fn visible(&self, commits: &[Vec<OutRecord>]) -> Result<Vec<Trace>, ConsumerError> {
+        aftermath::visible(&self.settings, commits).await
+    }
+
+    async fn abandon(&self, commits: &[Vec<OutRecord>]) -> Result<(), ConsumerError> {
+        let (settings, commits) = (self.settings.clone(), commits.to_vec());
+        ask(move || aftermath::abandon(&settings, &commits)).await
     }
 }
 

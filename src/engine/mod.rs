@@ -8,6 +8,7 @@
 mod adapter;
 mod assign;
 mod broker;
+mod caretaker;
 mod clock;
 mod commands;
 mod inbox;
@@ -39,11 +40,12 @@ pub use lane::{Lane, Progress, Sealed};
 use crate::config::Config;
 use crate::engine::assign::{Assigner, Directory};
 use crate::engine::broker::{Memory, Outgoing};
+use crate::engine::caretaker::Caretaker;
 use crate::engine::clock::SystemClock;
 use crate::engine::listen::{Listener, Shards};
 use crate::engine::ownership::Ownership;
 use crate::engine::publish::Publishing;
-use crate::engine::shard::{FromShard, Pace};
+use crate::engine::shard::Pace;
 use crate::kafka::consumer::{Consumer, ConsumerError, Handle};
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::{Settings, topics};
@@ -86,7 +88,9 @@ pub async fn run(
     let (assigned, assignments) = mpsc::unbounded_channel();
 
     let outgoing = Outgoing::new(settings.clone(), publisher_id.clone(), handle.clone());
-    let publisher = spawn_publisher(outgoing, ownership.clone(), publications, shards.clone(), to_consumer.clone())?;
+    let (to_publisher, to_mend) = mpsc::unbounded_channel();
+    let publishing = Publishing::new(outgoing, ownership.clone(), to_consumer.clone(), to_mend);
+    let publisher = spawn_publisher(publishing, publications, shards.clone())?;
     // The consumer outlives the shards: what they still commit and publish needs its membership.
     let leave = CancellationToken::new();
     let buffered_max = config.engine.buffered_max;
@@ -99,6 +103,14 @@ pub async fn run(
         result
     })?;
     let lookout = tokio::spawn(look_for_topics(handle.clone(), stop.clone()));
+    let caretaker = Caretaker {
+        settings: settings.clone(),
+        handle: handle.clone(),
+        ownership: ownership.clone(),
+        publisher: publisher_id.as_str().into(),
+        to_publisher,
+    };
+    let caretaker = tokio::spawn(caretaker.run(stop.clone()));
     let assigner = Assigner {
         tenants: Directory { store, publisher: publisher_id.into() },
         group: Memory { settings, handle },
@@ -121,6 +133,7 @@ pub async fn run(
     };
     assigner.run(assignments).await;
     lookout.abort();
+    caretaker.abort();
     shards.clear();
     // Senders are gone: the publisher finishes what it has and ends.
     let ended = tokio::task::spawn_blocking(move || {
@@ -152,17 +165,15 @@ async fn look_for_topics(handle: Handle, stop: CancellationToken) {
 }
 
 fn spawn_publisher(
-    mut outgoing: Outgoing,
-    ownership: Ownership,
+    mut publishing: Publishing<Outgoing>,
     publications: mpsc::UnboundedReceiver<publish::Publication>,
     shards: Shards,
-    to_consumer: mpsc::UnboundedSender<FromShard>,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Handle::current();
     let told = assign::tell_shards(shards);
     // Kafka's calls block: they have a thread of their own.
     std::thread::Builder::new().name("publisher".into()).spawn(move || {
-        outgoing.open();
-        runtime.block_on(Publishing::new(outgoing, ownership, to_consumer).run(publications, told));
+        publishing.topics().open();
+        runtime.block_on(publishing.run(publications, told));
     })
 }

@@ -83,6 +83,10 @@ impl Ownership {
         topics.iter().filter_map(|topic| owned.remove(topic)).for_each(|grant| grant.end());
     }
 
+    pub fn topics(&self) -> Vec<String> {
+        self.topics.lock().keys().cloned().collect()
+    }
+
     pub fn owns(&self, topic: &str) -> bool {
         self.topics.lock().contains_key(topic)
     }

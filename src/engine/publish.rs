@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use crate::engine::outbox::Parcel;
 use crate::engine::ownership::{Grant, Ownership};
 use crate::engine::shard::FromShard;
+use crate::kafka::aftermath::Trace;
 use crate::kafka::consumer::ConsumerError;
 use crate::kafka::publisher::{OutRecord, PublishBatch, PublishError};
 use crate::kafka::topics;
@@ -121,8 +122,12 @@ pub trait Topics: Send {
         topics: &[String],
         patience: Duration,
     ) -> impl Future<Output = Result<HashMap<String, u64>, ConsumerError>> + Send;
-    /// Which of these records are on the topics, where nothing is open on them.
-    fn visible(&mut self, records: &[OutRecord]) -> impl Future<Output = Result<Vec<bool>, ConsumerError>> + Send;
+    /// What is found of these commits on the topics.
+    fn visible(&mut self, commits: &[Vec<OutRecord>])
+    -> impl Future<Output = Result<Vec<Trace>, ConsumerError>> + Send;
+    /// Ends what this producer has left without an end on these topics, although nothing of it is open any more: the
+    /// broker has lost it.
+    fn mend(&mut self, topics: &[String]) -> impl Future<Output = Result<(), PublishError>> + Send;
 }
 
 /// The publisher's loop and what it must remember between transactions.
@@ -134,12 +139,24 @@ pub struct Publishing<T> {
     /// Questions about it in a row that were not answered.
     unanswered: u32,
     to_consumer: mpsc::UnboundedSender<FromShard>,
+    to_mend: mpsc::UnboundedReceiver<Vec<String>>,
 }
 
 impl<T: Topics> Publishing<T> {
-    /// `to_consumer`: who has a line taken over anew whose last transaction stays in doubt.
-    pub fn new(topics: T, ownership: Ownership, to_consumer: mpsc::UnboundedSender<FromShard>) -> Publishing<T> {
-        Publishing { topics, ownership, in_doubt: false, unanswered: 0, to_consumer }
+    /// `to_consumer`: who has a line taken over anew whose last transaction stays in doubt. `to_mend`: topics on which a
+    /// transaction of ours may be without its end.
+    pub fn new(
+        topics: T,
+        ownership: Ownership,
+        to_consumer: mpsc::UnboundedSender<FromShard>,
+        to_mend: mpsc::UnboundedReceiver<Vec<String>>,
+    ) -> Publishing<T> {
+        Publishing { topics, ownership, in_doubt: false, unanswered: 0, to_consumer, to_mend }
+    }
+
+    /// Its way to Kafka, before it begins.
+    pub fn topics(&mut self) -> &mut T {
+        &mut self.topics
     }
 
     /// Publishes until every sender is gone.
@@ -147,8 +164,14 @@ impl<T: Topics> Publishing<T> {
         let mut queue = Queue::default();
         loop {
             if queue.0.is_empty() {
-                let Some(first) = inbox.recv().await else { return };
-                queue.put(first);
+                tokio::select! {
+                    biased;
+                    Some(topics) = self.to_mend.recv() => self.mend(&topics).await,
+                    first = inbox.recv() => match first {
+                        Some(first) => queue.put(first),
+                        None => return,
+                    },
+                }
             }
             while let Ok(more) = inbox.try_recv() {
                 queue.put(more);
@@ -191,8 +214,20 @@ impl<T: Topics> Publishing<T> {
             };
             metrics::publish_failed(reason(&why));
             warn!(%why, records = waiting.iter().map(weight).sum::<usize>(), "failed to publish: trying again");
-            self.in_doubt = matches!(why, PublishError::Indefinite { .. } | PublishError::Fatal(_));
+            self.in_doubt = leaves_doubt(&why);
             tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Ends what the broker has left open of transactions of ours that have ended, while none is in flight.
+    async fn mend(&mut self, topics: &[String]) {
+        // The next transaction begins with a new producer, and whoever asked for this asks again.
+        if self.in_doubt {
+            return;
+        }
+        if let Err(why) = self.topics.mend(topics).await {
+            warn!(%why, "failed to end a transaction whose end the broker has lost");
+            self.in_doubt = leaves_doubt(&why);
         }
     }
 
@@ -222,6 +257,15 @@ impl<T: Topics> Publishing<T> {
             progress.insert(topic, there);
         }
         self.unanswered = 0;
+        // Before anything of ours stands behind it: taken back, that would take it along.
+        let told = waiting.iter().flat_map(|p| &p.batch.records).map(|record| record.topic.clone());
+        let told: Vec<String> = told.collect::<BTreeSet<_>>().into_iter().collect();
+        if let Err(why) = self.topics.mend(&told).await {
+            warn!(%why, "failed to look for transactions whose end the broker has lost");
+            if leaves_doubt(&why) {
+                return;
+            }
+        }
         waiting.retain(|p| {
             let seq = progress.get(&p.batch.topic_in).copied().unwrap_or(0);
             let there = p.batch.commit_seq <= seq;
@@ -251,12 +295,16 @@ impl<T: Topics> Publishing<T> {
     /// has to tell is in the outbox.
     async fn look(&mut self, topic: &str, waiting: &mut Vec<Publication>) -> u64 {
         let of_topic: Vec<&Publication> = waiting.iter().filter(|p| p.batch.topic_in == topic).collect();
-        let last = of_topic.iter().filter_map(|p| Some((p.batch.commit_seq, p.batch.records.last()?.clone())));
-        let (seqs, records): (Vec<u64>, Vec<OutRecord>) = last.unzip();
-        match self.topics.visible(&records).await {
-            Ok(visible) => {
-                let there =
-                    seqs.into_iter().zip(visible).filter_map(|(seq, is_visible)| is_visible.then_some(seq)).max();
+        let commits: Vec<Vec<OutRecord>> = of_topic.iter().map(|p| p.batch.records.clone()).collect();
+        let traces = match self.topics.visible(&commits).await {
+            Ok(traces) if traces.contains(&Trace::Covered) => Err("something is open there".to_owned()),
+            Ok(traces) => Ok(traces),
+            Err(why) => Err(why.to_string()),
+        };
+        match traces {
+            Ok(traces) => {
+                let seqs = of_topic.iter().map(|p| p.batch.commit_seq);
+                let there = seqs.zip(traces).filter_map(|(seq, trace)| (trace == Trace::There).then_some(seq)).max();
                 info!(topic, there, "going on by what is published");
                 there.unwrap_or(0)
             }
@@ -304,9 +352,9 @@ fn weight(publication: &Publication) -> usize {
     publication.batch.records.len()
 }
 
-/// The commit that offset metadata names; 0: none.
-pub fn published_seq(metadata: &str) -> u64 {
-    metadata.parse().unwrap_or(0)
+/// Whether a new producer has to find out what happened.
+fn leaves_doubt(why: &PublishError) -> bool {
+    matches!(why, PublishError::Indefinite { .. } | PublishError::Fatal(_))
 }
 
 fn reason(why: &PublishError) -> &'static str {

@@ -8,6 +8,7 @@
 //! | [`publisher`] | records and the group's offsets in one transaction |
 //! | [`registry`] | schema ids by a registry, where one is configured |
 //! | [`tail`] | the gateways' reader, without a group |
+//! | [`aftermath`], [`standstill`] | what a broker that was killed has lost of a transaction's end |
 //! | [`producer`] | plain records, for cameras |
 
 pub mod aftermath;
@@ -19,6 +20,7 @@ pub mod publisher;
 pub mod registry;
 pub mod schemas;
 mod settings;
+pub mod standstill;
 pub mod tail;
 pub mod topics;
 mod words;

@@ -26,6 +26,7 @@ use tracing::debug;
 
 use super::native::{ConsumerGroupMetadata, NativeError};
 use super::settings::Settings;
+use super::standstill::{End, MARK};
 use super::words;
 
 /// How long a transaction may stay open; then the broker aborts it.
@@ -41,6 +42,10 @@ const LAST_INIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// `poll` with a timeout lasts all of it and spins through its last millisecond, and `flush` polls in slices of 100 ms:
 /// so we sleep ourselves and poll without waiting.
 const SLICE: Duration = Duration::from_millis(1);
+
+/// The header that names who published a record, by its `transactional.id`: who alone can end what the broker has left
+/// without an end.
+pub const PUBLISHER: &str = "publisher";
 
 /// A record to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +88,7 @@ pub enum PublishError {
 
 /// Publishes in transactions; for one thread.
 pub struct Publisher {
+    id: String,
     config: ClientConfig,
     producer: BaseProducer<Deliveries>,
 }
@@ -123,7 +129,7 @@ impl Publisher {
     pub fn connect(settings: &Settings, id: &str) -> Result<Publisher, PublishError> {
         let config = configuration(settings, id);
         let producer = open(&config)?;
-        Ok(Publisher { config, producer })
+        Ok(Publisher { id: id.to_owned(), config, producer })
     }
 
     /// A new producer under the same transactional id: whatever was open is aborted, or committed if it was already
@@ -155,17 +161,41 @@ impl Publisher {
         published
     }
 
+    /// Ends on `topic` what this `transactional.id` has left without an end there, although nothing of it is open any more:
+    /// by a transaction of a [`MARK`], which readers pass over.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub fn mark(&mut self, topic: &str, end: End) -> Result<(), PublishError> {
+        *self.producer.context().failed.lock() = None;
+        self.producer.begin_transaction().map_err(|cause| PublishError::Fatal(cause.to_string()))?;
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        let record = OutRecord { topic: topic.to_owned(), key: MARK.into(), payload: None, headers: Vec::new() };
+        let sent = self.send(&record, &[(MARK, b"end"), (PUBLISHER, self.id.as_bytes())], deadline);
+        match (sent.and_then(|()| self.deliver(deadline)), end) {
+            (Ok(()), End::Commit) => self.commit(),
+            (Ok(()), End::Abort) => self.abort(),
+            // An abort would take back what was committed: the next producer of this name ends it, by its opening.
+            (Err(why), _) => Err(PublishError::Fatal(why.to_string())),
+        }
+    }
+
     /// Everything of the transaction but its end: until then whatever fails can be undone.
     fn fill(&self, batches: &[PublishBatch], group: &ConsumerGroupMetadata) -> Result<(), PublishError> {
         let deadline = Instant::now() + CALL_TIMEOUT;
         for record in batches.iter().flat_map(|batch| &batch.records) {
-            self.send(record, deadline)?;
+            self.send(record, &[(PUBLISHER, self.id.as_bytes())], deadline)?;
         }
         let offsets = offsets(batches)?;
         let producer = self.producer.client().native_ptr();
         // SAFETY: the producer is valid for the call and has a transactional id.
         let sent = unsafe { group.send_offsets(producer, &offsets, CALL_TIMEOUT) };
         sent.map_err(|cause| before_the_end("moving the group's offsets", &Cause::of_native(cause)))?;
+        self.deliver(deadline)
+    }
+
+    /// Waits until everything sent is with the brokers.
+    fn deliver(&self, deadline: Instant) -> Result<(), PublishError> {
         while self.producer.in_flight_count() > 0 {
             self.serve();
             if Instant::now() > deadline {
@@ -184,10 +214,13 @@ impl Publisher {
         self.producer.poll(Duration::ZERO);
     }
 
-    fn send(&self, record: &OutRecord, deadline: Instant) -> Result<(), PublishError> {
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+    fn send(&self, record: &OutRecord, more: &[(&str, &[u8])], deadline: Instant) -> Result<(), PublishError> {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + more.len());
         for (key, value) in &record.headers {
             headers = headers.insert(Header { key, value: Some(value) });
+        }
+        for (key, value) in more {
+            headers = headers.insert(Header { key, value: Some(*value) });
         }
         let mut out = BaseRecord::to(&record.topic).key(&record.key).headers(headers);
         if let Some(payload) = &record.payload {
@@ -239,6 +272,14 @@ impl Publisher {
     }
 }
 
+/// As [`Publisher::mark`], in the name of a publisher that is gone. Blocks.
+///
+/// # Errors
+/// As [`Publisher::connect`] and [`Publisher::publish`].
+pub fn mark(settings: &Settings, id: &str, topic: &str, end: End) -> Result<(), PublishError> {
+    Publisher::connect(settings, id)?.mark(topic, end)
+}
+
 /// Ends what a publisher that is gone has left open, and fences it if it is not gone after all: it then opens a new
 /// producer and asks what is published. Blocks.
 ///
@@ -246,6 +287,11 @@ impl Publisher {
 /// As [`Publisher::connect`].
 pub fn end(settings: &Settings, id: &str) -> Result<(), PublishError> {
     open(&configuration(settings, id)).map(drop)
+}
+
+/// The commit that offset metadata names; 0: none.
+pub fn published_seq(metadata: &str) -> u64 {
+    metadata.parse().unwrap_or(0)
 }
 
 fn configuration(settings: &Settings, id: &str) -> ClientConfig {

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::native::{ClientRef, Hooks, Native, NativeError, Rebalance, Taken};
 use super::settings::Settings;
+use super::standstill::MARK;
 use crate::domain::time::Ms;
 
 /// How often new topics are looked for.
@@ -102,6 +103,15 @@ const REQUIRED: [(&str, &str); 7] = [
     ("allow.auto.create.topics", "false"),
 ];
 
+// === impl TailRecord ===
+
+impl TailRecord {
+    /// Nobody's word: it ends a transaction whose own end the broker has lost.
+    fn is_mark(&self) -> bool {
+        self.payload.is_none() && self.headers.iter().any(|(name, _)| name == MARK)
+    }
+}
+
 // === impl Tail ===
 
 impl Tail {
@@ -158,7 +168,8 @@ impl Reader {
                     continue;
                 };
                 if taken.is_message() {
-                    if records.blocking_send(record(topic, taken)).is_err() {
+                    let record = record(topic, taken);
+                    if !record.is_mark() && records.blocking_send(record).is_err() {
                         break;
                     }
                 } else if taken.code() == Code::RD_KAFKA_RESP_ERR__PARTITION_EOF {

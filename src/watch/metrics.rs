@@ -39,6 +39,7 @@ pub const TENANT_TROUBLED: &str = "andon_tenant_troubled";
 pub const FENCED: &str = "andon_fenced_lines_total";
 pub const PUBLISH_SECONDS: &str = "andon_publish_seconds";
 pub const PUBLISH_FAILURES: &str = "andon_publish_failures_total";
+pub const STANDING: &str = "andon_standing_topics";
 pub const MAINTENANCE: &str = "andon_maintenance_total";
 pub const MONTHS_DROPPED: &str = "andon_months_dropped_total";
 pub const SOCKETS: &str = "andon_sockets";
@@ -154,6 +155,12 @@ pub const ALL: &[Metric] = &[
         Kind::Counter,
         &["reason=indefinite|abortable|fenced|fatal"],
         "Kafka transactions that failed; what they carried is published again from the outbox.",
+    ),
+    metric(
+        STANDING,
+        Kind::Gauge,
+        &[],
+        "Output topics of this process' lines whose readers of committed records have waited at the same record for 5 s: a broker has lost the end of a transaction (docs/decisions/0050). It is ended within a minute; for longer, see the log.",
     ),
     metric(
         MAINTENANCE,
@@ -307,6 +314,11 @@ pub fn published(took: Duration) {
 /// A Kafka transaction failed.
 pub fn publish_failed(reason: &'static str) {
     counter!(PUBLISH_FAILURES, REASON => reason).increment(1);
+}
+
+/// Readers of so many output topics stand still.
+pub fn standing(topics: usize) {
+    gauge!(STANDING).set(topics as f64);
 }
 
 /// A daily round over a tenant's tables was done, or failed.

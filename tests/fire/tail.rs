@@ -215,6 +215,10 @@ impl Seen {
             .headers()
             .map(|all| all.iter().filter_map(|h| Some((h.key, h.value?))).collect())
             .unwrap_or_default();
+        // Nobody's word: it ends a transaction whose end the broker had lost.
+        if headers.contains_key("mark") && message.payload().is_none() {
+            return;
+        }
         let header = |name: &str| headers.get(name).copied();
         let text = |name: &str| header(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let (Some(tenant), Some(line)) = (text("tenant"), text("line")) else {

@@ -10,8 +10,7 @@ use super::chance::Chance;
 use super::sabotage::Sabotage;
 use super::world::{Shared, State};
 use crate::domain::time::Ms;
-use crate::engine::publish::published_seq;
-use crate::kafka::publisher::{OutRecord, PublishBatch};
+use crate::kafka::publisher::{OutRecord, PublishBatch, published_seq};
 
 /// A member that is not heard of for this long is put out of the group.
 pub const SESSION: Duration = Duration::from_millis(2_500);

@@ -14,6 +14,7 @@ use crate::engine::assign::{Group, Known};
 use crate::engine::listen::Reader;
 use crate::engine::ownership::Ownership;
 use crate::engine::publish::Topics;
+use crate::kafka::aftermath::Trace;
 use crate::kafka::consumer::{ConsumerError, Event};
 use crate::kafka::publisher::{OutRecord, PublishBatch, PublishError};
 
@@ -318,8 +319,13 @@ impl Topics for Producer {
         Ok(topics.iter().map(|topic| (topic.clone(), state.broker.published(topic))).collect())
     }
 
-    async fn visible(&mut self, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
-        visible(&self.process, records).await
+    async fn visible(&mut self, commits: &[Vec<OutRecord>]) -> Result<Vec<Trace>, ConsumerError> {
+        visible(&self.process, commits).await
+    }
+
+    // This broker loses ends on the group's offsets alone.
+    async fn mend(&mut self, _: &[String]) -> Result<(), PublishError> {
+        Ok(())
     }
 }
 
@@ -340,19 +346,24 @@ async fn settled(process: &Process, topics: &[String], patience: Duration) -> Re
     Ok(())
 }
 
-async fn visible(process: &Process, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
+async fn visible(process: &Process, commits: &[Vec<OutRecord>]) -> Result<Vec<Trace>, ConsumerError> {
     if process.call(Server::Broker).await != Strike::Fine {
         return Err(ConsumerError::Passing("timed out".to_owned()));
     }
-    let visible = {
+    let traces = {
         let state = process.world.state();
-        if records.iter().any(|record| state.broker.has_open(&record.topic)) {
-            return Err(ConsumerError::Passing("a transaction is open".to_owned()));
-        }
-        records.iter().map(|record| state.broker.read(&record.topic, true).contains(&record)).collect()
+        let trace = |commit: &Vec<OutRecord>| {
+            let told: Vec<&OutRecord> = commit.iter().filter(|record| !state.broker.has_open(&record.topic)).collect();
+            match told.is_empty() {
+                true if !commit.is_empty() => Trace::Covered,
+                _ if told.iter().any(|record| state.broker.read(&record.topic, true).contains(record)) => Trace::There,
+                _ => Trace::Missing,
+            }
+        };
+        commits.iter().map(trace).collect()
     };
     process.answer().await;
-    Ok(visible)
+    Ok(traces)
 }
 
 /// The group's memory, asked by the assigner.
@@ -386,8 +397,13 @@ impl Group for Questions {
         }
     }
 
-    async fn visible(&self, records: &[OutRecord]) -> Result<Vec<bool>, ConsumerError> {
-        visible(&self.0, records).await
+    async fn visible(&self, commits: &[Vec<OutRecord>]) -> Result<Vec<Trace>, ConsumerError> {
+        visible(&self.0, commits).await
+    }
+
+    // As of the producer: what covers a commit here is open.
+    async fn abandon(&self, _: &[Vec<OutRecord>]) -> Result<(), ConsumerError> {
+        Ok(())
     }
 
     async fn end(&self, publisher: &str) -> Result<(), PublishError> {

@@ -48,7 +48,7 @@ impl Member {
         let (to_consumer, from_shards) = mpsc::unbounded_channel();
         let (assigned, assignments) = mpsc::unbounded_channel();
         let producer = Producer::new(process.clone(), membership.clone());
-        let publishing = Publishing::new(producer, ownership.clone(), to_consumer.clone());
+        let publishing = Publishing::new(producer, ownership.clone(), to_consumer.clone(), mpsc::unbounded_channel().1);
         let publisher = tokio::spawn(publishing.run(publications, tell_shards(shards.clone())));
         let health = Health::new();
         let max = BUFFERED_MAX;

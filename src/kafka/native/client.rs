@@ -1,12 +1,14 @@
 //! What may be asked of a client that is alive, from any thread.
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
+use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::raw::{bytes, elements, millis, partitions, slice, text};
 use super::{ConsumerGroupMetadata, Native, NativeError};
@@ -144,6 +146,35 @@ impl ClientRef<'_> {
         // SAFETY: the answer was given to us and nothing points into it.
         unsafe { sys::rd_kafka_metadata_destroy(found) };
         Ok(())
+    }
+
+    /// The offset after the last record that this client may see, of partition 0 of each topic: what has no partition 0
+    /// is left out. One request for each broker.
+    pub fn ends(self, topics: &[String], timeout: Duration) -> Result<HashMap<String, i64>, NativeError> {
+        let mut list = TopicPartitionList::with_capacity(topics.len());
+        for topic in topics {
+            // In the place of a time: the end.
+            let asked = list.add_partition(topic, 0).set_offset(Offset::End);
+            asked.map_err(|cause| NativeError::local(cause.to_string()))?;
+        }
+        // SAFETY: both are valid; the call writes into the list that we own.
+        NativeError::check(unsafe {
+            sys::rd_kafka_offsets_for_times(self.client.as_ptr(), list.ptr(), millis(timeout))
+        })?;
+        let mut found = HashMap::with_capacity(topics.len());
+        // SAFETY: the list is alive until the end of this function.
+        for element in unsafe { elements(list.ptr()) } {
+            if element.err == Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                || element.err == Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
+                || element.err == Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+            {
+                continue;
+            }
+            NativeError::check(element.err)?;
+            // SAFETY: names are C strings.
+            found.insert(unsafe { text(element.topic) }, element.offset);
+        }
+        Ok(found)
     }
 
     /// First offset that is still there and the offset after the last, of partition 0.
