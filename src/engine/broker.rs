@@ -96,9 +96,9 @@ impl Topics for Outgoing {
     async fn mend(&mut self, topics: &[String]) -> Result<(), PublishError> {
         let unanswered =
             |cause: ConsumerError| PublishError::Abortable { doing: "looking for lost ends", cause: cause.to_string() };
-        let left = standstill::left(&self.settings, &self.handle, topics).map_err(unanswered)?;
-        for (at, left, end) in left {
-            let (Some(publisher), true) = (&mut self.publisher, left.publisher == self.id) else { continue };
+        let left = standstill::left(&self.settings, &self.handle, topics, &self.id).map_err(unanswered)?;
+        for (at, end) in left {
+            let Some(publisher) = &mut self.publisher else { continue };
             publisher.mark(&at.topic, end)?;
             warn!(topic = at.topic, offset = at.offset, ?end, "the broker had lost the end of a transaction of ours");
         }

@@ -175,7 +175,8 @@ impl Publisher {
         match (sent.and_then(|()| self.deliver(deadline)), end) {
             (Ok(()), End::Commit) => self.commit(),
             (Ok(()), End::Abort) => self.abort(),
-            // An abort would take back what was committed: the next producer of this name ends it, by its opening.
+            // A new producer finds out. If it takes this back, it takes what stands before it along: no client can tell
+            // a partition an end without sending to it first.
             (Err(why), _) => Err(PublishError::Fatal(why.to_string())),
         }
     }

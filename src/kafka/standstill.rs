@@ -80,8 +80,8 @@ fn reader(settings: &Settings, isolation: &str) -> Result<Native, ConsumerError>
     Native::consumer(&settings.client(&[], &required), Box::new(Quiet)).map_err(passing)
 }
 
-/// What stands without an end on these topics, and how it has to end; what nobody can say is left out, and so is what
-/// waits for a transaction that nobody has lost, for who asks about its own. Blocks.
+/// What `publisher`, which has nothing open, has left without an end on these topics, and how it has to end; what nobody
+/// can say is left out. Blocks.
 ///
 /// # Errors
 /// When brokers do not answer in time.
@@ -89,14 +89,16 @@ pub fn left(
     settings: &Settings,
     group: &Handle,
     topics: &[String],
-) -> Result<Vec<(Standing, Left, End)>, ConsumerError> {
+    publisher: &str,
+) -> Result<Vec<(Standing, End)>, ConsumerError> {
     let lookout = Lookout::new(settings)?;
     let mut found = Vec::new();
     for at in lookout.standing(topics)? {
         if let Some(left) = lookout.look(&at)?
+            && left.publisher == publisher
             && let Some(end) = left.ends(group)?
         {
-            found.push((at, left, end));
+            found.push((at, end));
         }
     }
     Ok(found)

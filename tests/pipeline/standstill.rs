@@ -97,9 +97,9 @@ impl Line {
     /// Ends what is left on the line's figures; answers how.
     fn put_right(&self) -> Vec<End> {
         let settings = &self.world.settings;
-        let left = standstill::left(settings, &self.handle, std::slice::from_ref(&self.oee)).unwrap();
-        left.iter().for_each(|(at, left, end)| publisher::mark(settings, &left.publisher, &at.topic, *end).unwrap());
-        left.into_iter().map(|(_, _, end)| end).collect()
+        let left = standstill::left(settings, &self.handle, std::slice::from_ref(&self.oee), &self.publisher).unwrap();
+        left.iter().for_each(|(at, end)| publisher::mark(settings, &self.publisher, &at.topic, *end).unwrap());
+        left.into_iter().map(|(_, end)| end).collect()
     }
 }
 
