@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::consumer::{ConsumerError, Handle};
-use super::native::{Native, Taken};
+use super::native::{Native, NativeError, Taken};
 use super::publisher::{PUBLISHER, published_seq};
 use super::settings::Settings;
 use super::tail::Quiet;
@@ -25,6 +25,9 @@ pub const MARK: &str = "mark";
 
 /// How long the brokers may take for an answer.
 const ANSWER: Duration = Duration::from_secs(8);
+/// The same for the ends of topics that are there, and how often it is asked.
+const ENDS: Duration = Duration::from_secs(3);
+const TRIES: usize = 3;
 /// How long reading what stands behind may take.
 const READING: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
@@ -147,16 +150,28 @@ impl Lookout {
     /// # Errors
     /// When brokers do not answer in time.
     pub fn standing(&self, topics: &[String]) -> Result<Vec<Standing>, ConsumerError> {
+        let mut answer = self.ask(topics);
+        // A topic that goes between the two questions spoils the second.
+        for _ in 1..TRIES {
+            if answer.is_ok() {
+                break;
+            }
+            answer = self.ask(topics);
+        }
+        answer.map_err(passing)
+    }
+
+    fn ask(&self, topics: &[String]) -> Result<Vec<Standing>, NativeError> {
         // The client waits for the leader of a topic that is not there until its time is up.
-        let there = self.all.client().partitions(ANSWER).map_err(passing)?;
+        let there = self.all.client().partitions(ANSWER)?;
         let there: HashSet<String> = there.into_iter().map(|(topic, _)| topic).collect();
         let topics: Vec<String> = topics.iter().filter(|topic| there.contains(*topic)).cloned().collect();
         if topics.is_empty() {
             return Ok(Vec::new());
         }
         // The stable end first: what comes meanwhile only looks like waiting.
-        let mut stable = self.committed.client().ends(&topics, ANSWER).map_err(passing)?;
-        let ends = self.all.client().ends(&topics, ANSWER).map_err(passing)?;
+        let mut stable = self.committed.client().ends(&topics, ENDS)?;
+        let ends = self.all.client().ends(&topics, ENDS)?;
         stable.retain(|topic, offset| ends.get(topic).is_some_and(|end| *offset < *end));
         let mut standing: Vec<Standing> =
             stable.into_iter().map(|(topic, offset)| Standing { topic, offset }).collect();

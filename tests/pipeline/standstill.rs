@@ -161,6 +161,7 @@ async fn a_process_ends_what_it_or_a_process_that_is_gone_has_left_without_an_en
     let bench = Bench::new().await;
     let mut env = bench.env();
     env.push(("ANDON_KAFKA__INSTANCE", "one".to_owned()));
+    env.push(("ANDON_LOG", "info,andon::engine::caretaker=debug".to_owned()));
     let own = Settings { instance: Some("one".to_owned()), ..bench.settings() }.transactional_id();
     let gone = format!("gone-{}", bench.tenant);
     let _andon = Andon::start(&["process"], &env);
