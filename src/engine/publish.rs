@@ -19,7 +19,7 @@ use crate::engine::ownership::{Grant, Ownership};
 use crate::engine::shard::FromShard;
 use crate::kafka::aftermath::Trace;
 use crate::kafka::consumer::ConsumerError;
-use crate::kafka::publisher::{OutRecord, PublishBatch, PublishError};
+use crate::kafka::publisher::{DELIVERY, OutRecord, PublishBatch, PublishError};
 use crate::kafka::topics;
 use crate::watch::metrics;
 
@@ -35,6 +35,10 @@ const ANSWER: Duration = Duration::from_secs(8);
 const ALONE: Duration = Duration::from_secs(1);
 /// After so many questions in vain each topic is asked about alone.
 const QUESTIONS: u32 = 3;
+
+/// After so many transactions whose records did not arrive a new producer is opened: a client can lose a partition's
+/// leader for good (librdkafka's issue 5430).
+const UNDELIVERED: u32 = 2;
 
 /// One commit of one line, on its way to the topics.
 #[derive(Debug)]
@@ -138,6 +142,8 @@ pub struct Publishing<T> {
     in_doubt: bool,
     /// Questions about it in a row that were not answered.
     unanswered: u32,
+    /// Transactions in a row whose records did not reach the brokers.
+    undelivered: u32,
     to_consumer: mpsc::UnboundedSender<FromShard>,
     to_mend: mpsc::UnboundedReceiver<Vec<String>>,
 }
@@ -151,7 +157,7 @@ impl<T: Topics> Publishing<T> {
         to_consumer: mpsc::UnboundedSender<FromShard>,
         to_mend: mpsc::UnboundedReceiver<Vec<String>>,
     ) -> Publishing<T> {
-        Publishing { topics, ownership, in_doubt: false, unanswered: 0, to_consumer, to_mend }
+        Publishing { topics, ownership, in_doubt: false, unanswered: 0, undelivered: 0, to_consumer, to_mend }
     }
 
     /// Its way to Kafka, before it begins.
@@ -206,6 +212,7 @@ impl<T: Topics> Publishing<T> {
             let result = self.topics.publish(&batches).await;
             drop(lock);
             let Err(why) = result else {
+                self.undelivered = 0;
                 metrics::published(started.elapsed());
                 for p in waiting {
                     done.entry(p.tenant).or_default().push((p.line, p.batch.commit_seq));
@@ -214,7 +221,8 @@ impl<T: Topics> Publishing<T> {
             };
             metrics::publish_failed(reason(&why));
             warn!(%why, records = waiting.iter().map(weight).sum::<usize>(), "failed to publish: trying again");
-            self.in_doubt = leaves_doubt(&why);
+            self.undelivered = if is_undelivered(&why) { self.undelivered + 1 } else { 0 };
+            self.in_doubt = leaves_doubt(&why) || self.undelivered >= UNDELIVERED;
             tokio::time::sleep(AGAIN).await;
         }
     }
@@ -355,6 +363,10 @@ fn weight(publication: &Publication) -> usize {
 /// Whether a new producer has to find out what happened.
 fn leaves_doubt(why: &PublishError) -> bool {
     matches!(why, PublishError::Indefinite { .. } | PublishError::Fatal(_))
+}
+
+fn is_undelivered(why: &PublishError) -> bool {
+    matches!(why, PublishError::Abortable { doing, .. } if *doing == DELIVERY)
 }
 
 fn reason(why: &PublishError) -> &'static str {

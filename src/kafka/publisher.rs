@@ -47,6 +47,9 @@ const SLICE: Duration = Duration::from_millis(1);
 /// without an end.
 pub const PUBLISHER: &str = "publisher";
 
+/// What is being done while records are on their way to the brokers, as [`PublishError::Abortable`] says it.
+pub const DELIVERY: &str = "delivery";
+
 /// A record to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutRecord {
@@ -200,11 +203,11 @@ impl Publisher {
         while self.producer.in_flight_count() > 0 {
             self.serve();
             if Instant::now() > deadline {
-                return Err(PublishError::Abortable { doing: "delivery", cause: "timed out".to_owned() });
+                return Err(PublishError::Abortable { doing: DELIVERY, cause: "timed out".to_owned() });
             }
         }
         match self.producer.context().failed.lock().take() {
-            Some(cause) => Err(PublishError::Abortable { doing: "delivery", cause }),
+            Some(cause) => Err(PublishError::Abortable { doing: DELIVERY, cause }),
             None => Ok(()),
         }
     }

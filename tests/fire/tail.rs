@@ -12,6 +12,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+/// How often the brokers are asked for everything.
+const LOOK_EVERY: Duration = Duration::from_millis(1_500);
+
 /// Where a record stands in its line's telling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
@@ -169,7 +172,7 @@ fn consumer(brokers: &str) -> BaseConsumer {
 }
 
 fn run(consumer: &BaseConsumer, seen: &Mutex<Seen>, topics: &Mutex<Vec<String>>, stop: &AtomicBool) {
-    let mut assigned = 0;
+    let (mut assigned, mut looked) = (0, Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let wanted = topics.lock().unwrap().clone();
         if wanted.len() != assigned {
@@ -181,6 +184,11 @@ fn run(consumer: &BaseConsumer, seen: &Mutex<Seen>, topics: &Mutex<Vec<String>>,
                 list.add_partition_offset(topic, 0, from).expect("an offset");
             }
             consumer.assign(&list).expect("assigned");
+        }
+        // As Andon's own readers do: a client that was told that there is no broker asks nobody again by itself.
+        if looked.elapsed() > LOOK_EVERY {
+            let _ = consumer.fetch_metadata(None, Duration::from_secs(5));
+            looked = Instant::now();
         }
         match consumer.poll(Duration::from_millis(50)) {
             Some(Ok(message)) => seen.lock().unwrap().take(&message),
