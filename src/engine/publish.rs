@@ -172,12 +172,18 @@ impl<T: Topics> Publishing<T> {
             if queue.0.is_empty() {
                 tokio::select! {
                     biased;
-                    Some(topics) = self.to_mend.recv() => self.mend(&topics).await,
+                    Some(topics) = self.to_mend.recv() => {
+                        self.mend(&topics).await;
+                        continue;
+                    }
                     first = inbox.recv() => match first {
                         Some(first) => queue.put(first),
                         None => return,
                     },
                 }
+            }
+            while let Ok(topics) = self.to_mend.try_recv() {
+                self.mend(&topics).await;
             }
             while let Ok(more) = inbox.try_recv() {
                 queue.put(more);
@@ -428,5 +434,72 @@ mod tests {
         drop(inbox.recv().await);
         blocked.await.unwrap();
         assert_eq!(inbox.recv().await.map(|p| p.tenant.to_string()).as_deref(), Some("little"));
+    }
+
+    /// What was asked of Kafka, which does all of it but deliver the first `refused` transactions.
+    struct Asked {
+        calls: Arc<parking_lot::Mutex<Vec<&'static str>>>,
+        refused: u32,
+    }
+
+    impl Topics for Asked {
+        async fn publish(&mut self, _: &[PublishBatch]) -> Result<(), PublishError> {
+            let is_refused = self.refused > 0;
+            self.refused = self.refused.saturating_sub(1);
+            self.calls.lock().push(if is_refused { "undelivered" } else { "published" });
+            match is_refused {
+                true => Err(PublishError::Abortable { doing: DELIVERY, cause: "timed out".to_owned() }),
+                false => Ok(()),
+            }
+        }
+
+        async fn reset(&mut self) -> Result<(), PublishError> {
+            self.calls.lock().push("reset");
+            Ok(())
+        }
+
+        async fn published(&mut self, topics: &[String], _: Duration) -> Result<HashMap<String, u64>, ConsumerError> {
+            // One before any that is asked for here.
+            Ok(topics.iter().map(|topic| (topic.clone(), 1)).collect())
+        }
+
+        async fn visible(&mut self, commits: &[Vec<OutRecord>]) -> Result<Vec<Trace>, ConsumerError> {
+            Ok(vec![Trace::Missing; commits.len()])
+        }
+
+        async fn mend(&mut self, topics: &[String]) -> Result<(), PublishError> {
+            self.calls.lock().push(if topics == ["lost"] { "mended" } else { "looked" });
+            Ok(())
+        }
+    }
+
+    /// What is asked of Kafka for these publications, and for a lost end on a topic.
+    async fn asked(publications: Vec<Publication>, refused: u32) -> Vec<&'static str> {
+        let calls = Arc::default();
+        let topics = Asked { calls: Arc::clone(&calls), refused };
+        let (to_consumer, _from) = mpsc::unbounded_channel();
+        let (lost, to_mend) = mpsc::unbounded_channel();
+        let (outlet, inbox) = way();
+        outlet.publish(publications).await;
+        lost.send(vec!["lost".to_owned()]).unwrap();
+        drop(outlet);
+        Publishing::new(topics, Ownership::default(), to_consumer, to_mend).run(inbox, Box::new(|_| {})).await;
+        std::mem::take(&mut *calls.lock())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_end_is_made_up_for_between_two_transactions() {
+        assert_eq!(asked(vec![publication("t", 2, 1)], 0).await, ["mended", "published"]);
+        let two = vec![publication("t", 2, SHARE), publication("t", 3, 1)];
+        assert_eq!(asked(two, 0).await, ["mended", "published", "published"]);
+        assert_eq!(asked(vec![], 0).await, ["mended"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_producer_that_delivers_nothing_twice_in_a_row_is_opened_anew() {
+        let calls = asked(vec![publication("t", 2, 1)], 1).await;
+        assert_eq!(calls, ["mended", "undelivered", "published"]);
+        let calls = asked(vec![publication("t", 2, 1)], 2).await;
+        assert_eq!(calls, ["mended", "undelivered", "undelivered", "reset", "looked", "published"]);
     }
 }

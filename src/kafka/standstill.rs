@@ -23,13 +23,14 @@ use super::topics;
 /// payload. Readers pass over it.
 pub const MARK: &str = "mark";
 
-/// How long the brokers may take for an answer.
-const ANSWER: Duration = Duration::from_secs(8);
-/// The same for the ends of topics that are there, and how often it is asked.
+/// How long the brokers may take for an answer; for the ends of topics that are there. A process that ends waits for it.
+const ANSWER: Duration = Duration::from_secs(5);
 const ENDS: Duration = Duration::from_secs(3);
-const TRIES: usize = 3;
+/// A question that failed before this has passed is asked again, so often.
+const SOON: Duration = Duration::from_secs(1);
+const AGAIN: usize = 2;
 /// How long reading what stands behind may take.
-const READING: Duration = Duration::from_secs(30);
+const READING: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 const BATCH: usize = 1_000;
 
@@ -150,10 +151,11 @@ impl Lookout {
     /// # Errors
     /// When brokers do not answer in time.
     pub fn standing(&self, topics: &[String]) -> Result<Vec<Standing>, ConsumerError> {
+        let begun = Instant::now();
         let mut answer = self.ask(topics);
         // A topic that goes between the two questions spoils the second.
-        for _ in 1..TRIES {
-            if answer.is_ok() {
+        for _ in 0..AGAIN {
+            if answer.is_ok() || begun.elapsed() > SOON {
                 break;
             }
             answer = self.ask(topics);
