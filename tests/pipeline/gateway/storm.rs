@@ -243,6 +243,7 @@ async fn a_thousand_sockets_are_back_after_kill_9_and_the_database_is_not_asked_
     gateway.ready().await;
 
     let (end, mut tasks, mut screens) = (CancellationToken::new(), Vec::new(), Vec::new());
+    let opened = Instant::now();
     for user in 0..USERS {
         let token = hall.sign_in(&format!("user{user}")).await;
         for number in 0..SOCKETS / USERS {
@@ -258,6 +259,7 @@ async fn a_thousand_sockets_are_back_after_kill_9_and_the_database_is_not_asked_
         }
     }
     all_know(&screens, 1).await;
+    let first = opened.elapsed();
 
     gateway.kill();
     let killed = Instant::now();
@@ -269,9 +271,12 @@ async fn a_thousand_sockets_are_back_after_kill_9_and_the_database_is_not_asked_
     let took = killed.elapsed();
     tokio::time::sleep(COUNTED.saturating_sub(took)).await;
     let storm = hall.ways.statements() - before;
-    println!("{SOCKETS} sockets back {took:?} after the kill; statements: {storm}, without anybody {quiet}");
+    println!(
+        "{SOCKETS} sockets there in {first:?}, back {took:?} after the kill; statements: {storm}, without anybody {quiet}"
+    );
     assert!(storm <= quiet + ONCE_FOR_ALL, "{storm} statements, {quiet} without anybody");
-    assert!(took < BACK_WITHIN, "it took {took:?}");
+    // On a machine that is busy with something else: as they came the first time, with slack.
+    assert!(took < BACK_WITHIN.max(3 * first), "it took {took:?}, the first time {first:?}");
 
     // A start later, the state of all of them is the one that is there.
     assert_eq!(hall.engine.terminate().await.code(), Some(0));
