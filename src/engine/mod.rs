@@ -18,6 +18,7 @@ mod outbox;
 mod ownership;
 mod ports;
 mod publish;
+mod roll_call;
 mod shard;
 #[cfg(test)]
 mod simulation;
@@ -31,7 +32,7 @@ use dashmap::DashMap;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::error;
 
 pub use adapter::SharedDb;
 pub use inbox::{Chunk, RawRecord};
@@ -46,7 +47,7 @@ use crate::engine::listen::{Listener, Shards};
 use crate::engine::ownership::Ownership;
 use crate::engine::publish::Publishing;
 use crate::engine::shard::Pace;
-use crate::kafka::consumer::{Consumer, ConsumerError, Handle};
+use crate::kafka::consumer::{Consumer, ConsumerError};
 use crate::kafka::schemas::SchemaIds;
 use crate::kafka::{Settings, topics};
 use crate::store::Store;
@@ -61,8 +62,6 @@ pub enum Error {
     Thread(#[from] std::io::Error),
 }
 
-/// How often new lines are looked for, beside what the client does by itself.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The topic must have been at its end for this long before silence counts (`10-production`, the line clock).
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -102,7 +101,7 @@ pub async fn run(
         drop(consumer);
         result
     })?;
-    let lookout = tokio::spawn(look_for_topics(handle.clone(), stop.clone()));
+    let roll_call = tokio::spawn(roll_call::keep(handle.clone(), stop.clone()));
     let caretaker = Caretaker {
         settings: settings.clone(),
         handle: handle.clone(),
@@ -132,7 +131,7 @@ pub async fn run(
         in_doubt: HashMap::new(),
     };
     assigner.run(assignments).await;
-    lookout.abort();
+    roll_call.abort();
     caretaker.abort();
     shards.clear();
     // Senders are gone: the publisher finishes what it has and ends.
@@ -146,20 +145,6 @@ pub async fn run(
         Ok(Err(_)) | Err(_) => {
             error!("the consumer's thread ended in a panic");
             Ok(())
-        }
-    }
-}
-
-/// Sees to it that lines that are new are found, also after a broker died.
-async fn look_for_topics(handle: Handle, stop: CancellationToken) {
-    loop {
-        let slept = tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await;
-        if slept.is_ok() {
-            return;
-        }
-        let handle = handle.clone();
-        if let Ok(Err(why)) = tokio::task::spawn_blocking(move || handle.look_for_topics(LOOK_EVERY)).await {
-            debug!(%why, "no answer to a look for new topics: asking again");
         }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -18,7 +19,7 @@ use super::native::{ClientRef, Committed, Hooks, Native, NativeError, Rebalance,
 use super::settings::Settings;
 use crate::domain::time::Ms;
 
-pub use super::native::ConsumerGroupMetadata;
+pub use super::native::{ConsumerGroupMetadata, Member};
 
 /// Called with the topics that are taken away, on the polling thread and from inside the rebalance. The group waits
 /// until it returns, so it may block until a publish in flight has ended, and must not poll. `lost`: the group has
@@ -75,6 +76,12 @@ pub enum ConsumerError {
 pub struct Consumer {
     native: Arc<Native>,
     shared: Arc<Shared>,
+    group: String,
+    pattern: String,
+    /// See [`Handle::join_anew`].
+    anew: Arc<AtomicBool>,
+    /// It leaves the group in order to come back.
+    is_leaving: bool,
     batch: Vec<*mut rdkafka_sys::rd_kafka_message_t>,
 }
 
@@ -82,6 +89,16 @@ pub struct Consumer {
 #[derive(Clone)]
 pub struct Handle {
     native: Arc<Native>,
+    group: String,
+    anew: Arc<AtomicBool>,
+}
+
+/// Who of a group has which topics, see [`Handle::roll_call`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollCall {
+    pub members: Vec<Member>,
+    /// This member's [`Member::id`]; empty while it is none.
+    pub own: String,
 }
 
 /// What rebalances and polls share; both run on the polling thread, one inside the other.
@@ -169,12 +186,21 @@ impl Consumer {
         let shared = Arc::new(Shared { lines: Mutex::default(), revocation });
         let native = Native::consumer(&config, Box::new(Callbacks(shared.clone()))).map_err(call("making a client"))?;
         native.client().subscribe(pattern).map_err(call("subscribing"))?;
-        Ok(Consumer { native: Arc::new(native), shared, batch: Vec::new() })
+        Ok(Consumer {
+            native: Arc::new(native),
+            shared,
+            group: settings.group.clone(),
+            pattern: pattern.to_owned(),
+            anew: Arc::default(),
+            is_leaving: false,
+            batch: Vec::new(),
+        })
     }
 
     /// Hands out what has come, up to `max` messages, waiting up to `timeout` for the first. Must be called at least
     /// once a minute, or the group takes the lines away.
     pub fn poll(&mut self, max: usize, timeout: Duration, on: &mut dyn FnMut(Event<'_>)) {
+        self.join_anew();
         let waiting = !self.shared.lines.lock().news.is_empty();
         let batch = self.native.batch(max, if waiting { Duration::ZERO } else { timeout }, &mut self.batch);
         let mut lines = self.shared.lines.lock();
@@ -268,7 +294,24 @@ impl Consumer {
 
     /// What may be asked from other threads, also after the consumer has left the group.
     pub fn handle(&self) -> Handle {
-        Handle { native: self.native.clone() }
+        Handle { native: self.native.clone(), group: self.group.clone(), anew: self.anew.clone() }
+    }
+
+    /// Does what [`Handle::join_anew`] asked for; it takes some polls.
+    fn join_anew(&mut self) {
+        let client = self.native.client();
+        let mut done = Ok(());
+        if self.anew.swap(false, Ordering::Relaxed) && !self.is_leaving {
+            done = client.unsubscribe();
+            self.is_leaving = done.is_ok();
+        }
+        if self.is_leaving && client.member_id().is_empty() {
+            done = client.subscribe(&self.pattern);
+            self.is_leaving = done.is_err();
+        }
+        if let Err(cause) = done {
+            self.shared.tell(Event::Error(call("joining the group anew")(cause)));
+        }
     }
 
     /// Of each topic that is being read, how many of its records are still to come, as far as the last fetch knows.
@@ -299,7 +342,7 @@ impl Drop for Consumer {
         // Closing alone would keep the place of a member that has a name, and its lines would wait for its return.
         let until = Instant::now() + LEAVE;
         if self.native.client().unsubscribe().is_ok() {
-            while self.native.client().is_member() && Instant::now() < until {
+            while !self.native.client().member_id().is_empty() && Instant::now() < until {
                 drop(self.native.batch(AT_ONCE, Duration::from_millis(5), &mut self.batch));
             }
         }
@@ -328,15 +371,32 @@ impl Handle {
         Ok(found.into_iter().collect())
     }
 
-    /// Has the group's new topics found. Blocks.
+    /// All topics that there are. What is new of the group's is found by it and shared out. Blocks.
     ///
     /// librdkafka looks by itself every two seconds, but a look whose broker died before it answered keeps it from
     /// looking again; this one is always made.
     ///
     /// # Errors
     /// When brokers do not answer in time.
-    pub fn look_for_topics(&self, timeout: Duration) -> Result<(), ConsumerError> {
-        self.native.client().look_for_topics(timeout).map_err(call("looking for new topics"))
+    pub fn topics(&self, timeout: Duration) -> Result<Vec<String>, ConsumerError> {
+        let found = self.native.client().partitions(timeout).map_err(call("looking for topics"))?;
+        Ok(found.into_iter().filter(|(_, partition)| *partition == 0).map(|(topic, _)| topic).collect())
+    }
+
+    /// Who has which topics; `None` while the group is at sharing them out. Blocks.
+    ///
+    /// # Errors
+    /// When brokers do not answer in time.
+    pub fn roll_call(&self, timeout: Duration) -> Result<Option<RollCall>, ConsumerError> {
+        let client = self.native.client();
+        let members = client.members(&self.group, timeout).map_err(call("asking who is in the group"))?;
+        Ok(members.map(|members| RollCall { members, own: client.member_id() }))
+    }
+
+    /// Has this member leave the group, and its name there, and join it again, with the next polls: then the group shares
+    /// all topics out anew.
+    pub fn join_anew(&self) {
+        self.anew.store(true, Ordering::Relaxed);
     }
 
     /// The first offset that `topic` still has and the one after its last. Blocks.

@@ -40,6 +40,7 @@ pub const FENCED: &str = "andon_fenced_lines_total";
 pub const PUBLISH_SECONDS: &str = "andon_publish_seconds";
 pub const PUBLISH_FAILURES: &str = "andon_publish_failures_total";
 pub const STANDING: &str = "andon_standing_topics";
+pub const UNOWNED: &str = "andon_unowned_lines";
 pub const MAINTENANCE: &str = "andon_maintenance_total";
 pub const MONTHS_DROPPED: &str = "andon_months_dropped_total";
 pub const SOCKETS: &str = "andon_sockets";
@@ -161,6 +162,12 @@ pub const ALL: &[Metric] = &[
         Kind::Gauge,
         &[],
         "Output topics of this process' lines whose readers of committed records have waited at the same record for 5 s: a broker has lost the end of a transaction (docs/decisions/0050). It is ended within a minute; for longer, see the log.",
+    ),
+    metric(
+        UNOWNED,
+        Kind::Gauge,
+        &[],
+        "Lines that no process of the group has had for some seconds, as this process sees it. They are shared out anew within seconds.",
     ),
     metric(
         MAINTENANCE,
@@ -319,6 +326,11 @@ pub fn publish_failed(reason: &'static str) {
 /// Readers of so many output topics stand still.
 pub fn standing(topics: usize) {
     gauge!(STANDING).set(topics as f64);
+}
+
+/// Nobody in the group has so many lines.
+pub fn unowned(lines: usize) {
+    gauge!(UNOWNED).set(lines as f64);
 }
 
 /// A daily round over a tenant's tables was done, or failed.

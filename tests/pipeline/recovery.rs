@@ -12,6 +12,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::engine::{ALWAYS, Bench, now, piece};
 use super::kafka_support::{PATIENCE, Seen, World};
+use crate::support::half_shared::leave_half_shared;
 use crate::support::{Andon, until};
 
 /// Silence after which the group puts a member out: longer than any of these tests may take.
@@ -38,6 +39,22 @@ fn die_in_mid_transaction(settings: &Settings, id: &str, topic_in: &str, topic_o
     producer.send_offsets_to_transaction(&offsets, &member.group_metadata().unwrap(), PATIENCE).unwrap();
     producer.flush(PATIENCE).unwrap();
     producer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_shared_out_again_where_all_were_killed_in_the_midst_of_it() {
+    let bench = Bench::new().await;
+    let (settings, topic) = (bench.settings(), topics::detections(&bench.tenant, "l1"));
+    let group = settings.group.clone();
+    tokio::task::spawn_blocking(move || leave_half_shared(&settings.brokers, &settings.group, "one", &[&topic]))
+        .await
+        .expect("no panic");
+    let mut env = bench.env();
+    env.push(("ANDON_KAFKA__INSTANCE", "one".to_owned()));
+    let andon = Andon::start(&["process"], &env);
+    bench.send((0..5).map(|n| piece(n, now() - 5_000 + n * 1_000)));
+    rows(&bench, 5).await;
+    assert!(andon.log().contains("nobody in the group has these lines"), "{group} was not as it should be");
 }
 
 async fn rows(bench: &Bench, count: usize) {

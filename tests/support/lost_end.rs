@@ -2,24 +2,19 @@
 //! (KAFKA-20734): made by writing to a partition that the transaction does not know of, so that its end is never told
 //! there. Clients refuse to do that; this speaks the protocol itself.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
     AddPartitionsToTxnRequest, EndTxnRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, ProduceRequest,
-    RequestHeader, ResponseHeader, TopicName, TransactionalId,
+    TopicName, TransactionalId,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 
 use super::until;
-
-/// A connection to the only broker.
-struct Wire(TcpStream);
+use super::wire::Wire;
 
 /// A record whose transaction will not end.
 #[derive(Clone, Debug)]
@@ -32,7 +27,7 @@ pub struct Left {
 /// Writes `left` as `id`, in a transaction that ends, in a commit or not, but on none of their topics. `heard` is a topic
 /// that does hear of it. Whoever else goes by `id` is fenced.
 pub async fn lose_end(brokers: &str, id: &str, heard: &str, left: &[Left], is_committed: bool) {
-    let wire = Wire(TcpStream::connect(brokers).expect("the broker is up"));
+    let wire = Wire::to(brokers);
     // The broker would ask whether the partition belongs to the transaction.
     let setting = AlterableConfig::default()
         .with_name(StrBytes::from_static_str("transaction.partition.verification.enable"))
@@ -120,27 +115,4 @@ fn batch(left: &Left, producer_id: i64, producer_epoch: i16) -> Bytes {
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     RecordBatchEncoder::encode(&mut buffer, [&record], &options).expect("encoded");
     buffer.freeze()
-}
-
-// === impl Wire ===
-
-impl Wire {
-    fn ask<R: Request>(&self, version: i16, request: &R) -> R::Response {
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_client_id(Some(StrBytes::from_static_str("test")));
-        let mut body = BytesMut::new();
-        header.encode(&mut body, R::header_version(version)).expect("encoded");
-        request.encode(&mut body, version).expect("encoded");
-        (&self.0).write_all(&(body.len() as u32).to_be_bytes()).expect("sent");
-        (&self.0).write_all(&body).expect("sent");
-        let mut length = [0; 4];
-        (&self.0).read_exact(&mut length).expect("answered");
-        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
-        (&self.0).read_exact(&mut answer).expect("answered");
-        let mut answer = Bytes::from(answer);
-        ResponseHeader::decode(&mut answer, R::Response::header_version(version)).expect("decoded");
-        R::Response::decode(&mut answer, version).expect("decoded")
-    }
 }

@@ -5,12 +5,14 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
+pub mod half_shared;
 pub mod lost_end;
 pub mod process;
 pub mod protocol;
 pub mod proxy;
 pub mod python;
 pub mod site;
+pub mod wire;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -43,14 +43,14 @@ impl ClientRef<'_> {
         NativeError::check(unsafe { sys::rd_kafka_unsubscribe(self.client.as_ptr()) })
     }
 
-    /// Whether the group knows this client as a member, as far as the client knows.
-    pub fn is_member(self) -> bool {
-        // SAFETY: the client is valid; the text is ours and destroyed below.
+    /// The group's name for this client, as far as the client knows; empty while it is no member.
+    pub fn member_id(self) -> String {
+        // SAFETY: the client is valid; the text is ours and destroyed after it was copied.
         unsafe {
             let id = sys::rd_kafka_memberid(self.client.as_ptr());
-            let member = !id.is_null() && *id != 0;
+            let copied = text(id);
             sys::rd_kafka_mem_free(self.client.as_ptr(), id.cast());
-            member
+            copied
         }
     }
 
@@ -107,7 +107,8 @@ impl ClientRef<'_> {
         Ok(found)
     }
 
-    /// All partitions of all topics.
+    /// All partitions of all topics, asked for now, whatever was asked before and not answered. What a group's pattern
+    /// matches and is new is subscribed to.
     pub fn partitions(self, timeout: Duration) -> Result<Vec<(String, i32)>, NativeError> {
         let mut metadata = std::ptr::null();
         // SAFETY: the client is valid; the result is ours and destroyed below.
@@ -134,18 +135,6 @@ impl ClientRef<'_> {
         let code =
             unsafe { sys::rd_kafka_get_watermark_offsets(self.client.as_ptr(), name.as_ptr(), 0, &mut low, &mut high) };
         (NativeError::check(code).is_ok() && high >= 0).then_some(high)
-    }
-
-    /// Asks for all topics, whatever was asked before and not answered; what is new in them is subscribed to. Blocks.
-    pub fn look_for_topics(self, timeout: Duration) -> Result<(), NativeError> {
-        let mut found = std::ptr::null();
-        // SAFETY: the client lives, and the place for the answer is ours.
-        NativeError::check(unsafe {
-            sys::rd_kafka_metadata(self.client.as_ptr(), 1, std::ptr::null_mut(), &mut found, millis(timeout))
-        })?;
-        // SAFETY: the answer was given to us and nothing points into it.
-        unsafe { sys::rd_kafka_metadata_destroy(found) };
-        Ok(())
     }
 
     /// The offset after the last record that this client may see, of partition 0 of each topic: what has no partition 0

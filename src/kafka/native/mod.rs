@@ -11,6 +11,7 @@
 
 mod callbacks;
 mod client;
+mod group;
 mod messages;
 mod raw;
 
@@ -28,6 +29,7 @@ use callbacks::{on_error, on_log, on_rebalance};
 use raw::{millis, text};
 
 pub use client::Committed;
+pub use group::Member;
 
 pub(super) use callbacks::{Hooks, Rebalance};
 pub(super) use client::ClientRef;
