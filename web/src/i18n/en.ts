@@ -60,6 +60,7 @@ export const en = {
   "flag.standard_too_low": "Faster than the ideal rate: the standard is set too low",
   "flag.quality_above_one": "More good pieces than total: check the areas' counts",
   "flag.quality_not_measured": "Quality is not measured on this line",
+  "flag.quality_not_measured.some": "Quality is not measured on every line",
   "flag.no_production_time": "Pieces without production time",
 
   "window.label": "Window",

@@ -62,6 +62,7 @@ export const es: Record<Key, string> = {
   "flag.standard_too_low": "Más rápido que el ritmo ideal: el estándar es demasiado bajo",
   "flag.quality_above_one": "Más piezas buenas que totales: revise los recuentos de las áreas",
   "flag.quality_not_measured": "En esta línea no se mide la calidad",
+  "flag.quality_not_measured.some": "No en todas las líneas se mide la calidad",
   "flag.no_production_time": "Piezas sin tiempo de producción",
 
   "window.label": "Ventana",

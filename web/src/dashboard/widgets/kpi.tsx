@@ -43,7 +43,7 @@ export function KpiWidget({ widget, items }: WidgetProps) {
             })}
           </span>
         )}
-        {flagOf(widget, figure)}
+        {flagsOf(widget, figure, head.line === null && lines.length > 0)}
       </p>
       {lines.length > 0 && (
         <ul class="kpi-lines">
@@ -59,8 +59,8 @@ export function KpiWidget({ widget, items }: WidgetProps) {
   );
 }
 
-/** What has to be known of this number. */
-function flagOf(widget: string, figure: Figure) {
+/** What has to be known of this number; one of several lines may have a flag for one of them. */
+function flagsOf(widget: string, figure: Figure, isOfSeveral: boolean) {
   const flags = figure.flags.filter(
     (flag) =>
       (flag === "standard_too_low" && (widget === "kpi_performance" || widget === "kpi_oee")) ||
@@ -69,7 +69,7 @@ function flagOf(widget: string, figure: Figure) {
   );
   return flags.map((flag) => (
     <span key={flag} class={flag === "quality_not_measured" ? "" : "warning"}>
-      {t(`flag.${flag}`)}
+      {t(flag === "quality_not_measured" && isOfSeveral ? "flag.quality_not_measured.some" : `flag.${flag}`)}
     </span>
   ));
 }
