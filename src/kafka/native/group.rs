@@ -1,14 +1,11 @@
 //! Who is in a group, and what each has of it.
 
-use std::ffi::{CString, c_char};
-use std::ptr::NonNull;
+use std::ffi::CString;
 use std::time::Duration;
 
 use rdkafka_sys as sys;
-use rdkafka_sys::rd_kafka_consumer_group_state_t as State;
-use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use super::raw::{elements, millis, text};
+use super::raw::{bytes, millis, slice, text};
 use super::{ClientRef, NativeError};
 
 /// A member of a group, as the group's broker sees it.
@@ -20,101 +17,106 @@ pub struct Member {
     pub topics: Vec<String>,
 }
 
-/// A queue for one answer.
-struct Queue(NonNull<sys::rd_kafka_queue_t>);
-
-/// An answer that came by a [`Queue`].
-struct Answer(NonNull<sys::rd_kafka_event_t>);
-
-/// How a request is made.
-struct Options(NonNull<sys::rd_kafka_AdminOptions_t>);
+/// The state of a group that has shared everything out.
+const SHARED_OUT: &str = "Stable";
 
 impl ClientRef<'_> {
     /// The members of a group that is between two rebalances; `None` while it is in one, and where nobody is in it.
     /// Blocks.
+    ///
+    /// Not by the administrator's `DescribeConsumerGroups`: where no answer comes in time, that ends the whole process
+    /// (librdkafka's issue 4605).
     pub fn members(self, group: &str, timeout: Duration) -> Result<Option<Vec<Member>>, NativeError> {
-        let answer = self.describe(group, timeout)?;
-        let mut count = 0;
-        // SAFETY: the answer is of this request, by the code that `describe` has looked at, and outlives what is taken
-        // from it; one group was asked for, and members are asked for by numbers below their count.
-        unsafe {
-            let result = sys::rd_kafka_event_DescribeConsumerGroups_result(answer.0.as_ptr());
-            let groups = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &mut count);
-            let Some(group) = (!groups.is_null() && count > 0).then(|| *groups) else { return Ok(None) };
-            let error = sys::rd_kafka_ConsumerGroupDescription_error(group);
-            if !error.is_null() {
-                NativeError::check(sys::rd_kafka_error_code(error))?;
-            }
-            if sys::rd_kafka_ConsumerGroupDescription_state(group) != State::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE {
-                return Ok(None);
-            }
-            let members = (0..sys::rd_kafka_ConsumerGroupDescription_member_count(group)).map(|n| {
-                let member = sys::rd_kafka_ConsumerGroupDescription_member(group, n);
-                let given = sys::rd_kafka_MemberDescription_assignment(member);
-                let given = elements(sys::rd_kafka_MemberAssignment_partitions(given));
-                Member {
-                    id: text(sys::rd_kafka_MemberDescription_consumer_id(member)),
-                    topics: given.iter().filter(|at| at.partition == 0).map(|at| text(at.topic)).collect(),
-                }
-            });
-            Ok(Some(members.collect()))
-        }
-    }
-
-    fn describe(self, group: &str, timeout: Duration) -> Result<Answer, NativeError> {
         let group = CString::new(group).map_err(|e| NativeError::local(e.to_string()))?;
-        let mut groups = [group.as_ptr()];
-        let options = Options::new(self, timeout)?;
-        // SAFETY: the client lives, and all that the request is given is valid until the call returns; the queue until
-        // the answer has come or is waited for no longer.
-        let answer = unsafe {
-            let queue = NonNull::new(sys::rd_kafka_queue_new(self.client.as_ptr())).map(Queue);
-            let queue = queue.ok_or_else(|| NativeError::of(Code::RD_KAFKA_RESP_ERR__FAIL))?;
-            let (to, options) = (queue.0.as_ptr(), options.0.as_ptr());
-            sys::rd_kafka_DescribeConsumerGroups(self.client.as_ptr(), groups.as_mut_ptr(), groups.len(), options, to);
-            NonNull::new(sys::rd_kafka_queue_poll(to, millis(timeout))).map(Answer)
-        };
-        let answer = answer.ok_or_else(|| NativeError::of(Code::RD_KAFKA_RESP_ERR__TIMED_OUT))?;
-        // SAFETY: the answer is ours.
-        NativeError::check(unsafe { sys::rd_kafka_event_error(answer.0.as_ptr()) })?;
-        Ok(answer)
-    }
-}
-
-// === impl Options ===
-
-impl Options {
-    fn new(client: ClientRef<'_>, timeout: Duration) -> Result<Options, NativeError> {
-        let what = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-        let mut why = [0 as c_char; 256];
-        // SAFETY: the client lives; the place for the reason is ours and as long as is said.
+        let mut found = std::ptr::null();
+        // SAFETY: the client lives, the name is a C string, and the place for the answer is ours.
+        let code =
+            unsafe { sys::rd_kafka_list_groups(self.client.as_ptr(), group.as_ptr(), &mut found, millis(timeout)) };
+        if found.is_null() {
+            return NativeError::check(code).map(|()| None);
+        }
+        // An answer beside an error is that of some brokers only: only the group's own tells anything of it.
+        // SAFETY: not null, so valid with as many groups, members and bytes as it says, until it is destroyed, after
+        // everything was copied.
         unsafe {
-            let options = NonNull::new(sys::rd_kafka_AdminOptions_new(client.client.as_ptr(), what)).map(Options);
-            let options = options.ok_or_else(|| NativeError::of(Code::RD_KAFKA_RESP_ERR__INVALID_ARG))?;
-            let at = options.0.as_ptr();
-            let code = sys::rd_kafka_AdminOptions_set_request_timeout(at, millis(timeout), why.as_mut_ptr(), why.len());
-            NativeError::check(code).map(|()| options)
+            let members = shared_out(slice((*found).groups, (*found).group_cnt));
+            sys::rd_kafka_group_list_destroy(found);
+            members
         }
     }
 }
 
-impl Drop for Options {
-    fn drop(&mut self) {
-        // SAFETY: ours, and destroyed once.
-        unsafe { sys::rd_kafka_AdminOptions_destroy(self.0.as_ptr()) };
+/// # Safety
+/// The groups are of an answer that is still alive.
+unsafe fn shared_out(groups: &[sys::rd_kafka_group_info]) -> Result<Option<Vec<Member>>, NativeError> {
+    let Some(group) = groups.first() else { return Ok(None) };
+    NativeError::check(group.err)?;
+    // SAFETY: by this function's contract.
+    unsafe {
+        if text(group.state) != SHARED_OUT {
+            return Ok(None);
+        }
+        let members = slice(group.members, group.member_cnt).iter().map(|member| {
+            let length = usize::try_from(member.member_assignment_size).unwrap_or(0);
+            let topics = given(bytes(member.member_assignment, length));
+            topics.map(|topics| Member { id: text(member.member_id), topics })
+        });
+        let members: Option<Vec<Member>> = members.collect();
+        members.map(Some).ok_or_else(|| NativeError::local("a member of the group has what cannot be read"))
     }
 }
 
-impl Drop for Queue {
-    fn drop(&mut self) {
-        // SAFETY: ours, and destroyed once; what comes for it later is dropped by librdkafka.
-        unsafe { sys::rd_kafka_queue_destroy(self.0.as_ptr()) };
+/// Topics of which an assignment has partition 0, in the consumers' own protocol: a version, then topics with partitions,
+/// then what is the assignor's business. `None` where it is cut off.
+fn given(mut assignment: &[u8]) -> Option<Vec<String>> {
+    if assignment.is_empty() {
+        return Some(Vec::new());
     }
+    let rest = &mut assignment;
+    let _version = i16::from_be_bytes(*take(rest)?);
+    let mut topics = Vec::new();
+    for _ in 0..i32::from_be_bytes(*take(rest)?) {
+        let length = usize::try_from(i16::from_be_bytes(*take(rest)?)).ok()?;
+        let (name, after) = rest.split_at_checked(length)?;
+        *rest = after;
+        let mut has_first = false;
+        for _ in 0..i32::from_be_bytes(*take(rest)?) {
+            has_first |= i32::from_be_bytes(*take(rest)?) == 0;
+        }
+        if has_first {
+            topics.push(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+    Some(topics)
 }
 
-impl Drop for Answer {
-    fn drop(&mut self) {
-        // SAFETY: ours, and destroyed once.
-        unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) };
+fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (taken, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 1; `a` with partition 0, `bc` with 1, `d` with 1 and 0.
+    const TOLD: &[u8] =
+        b"\0\x01\0\0\0\x03\0\x01a\0\0\0\x01\0\0\0\0\0\x02bc\0\0\0\x01\0\0\0\x01\0\x01d\0\0\0\x02\0\0\0\x01\0\0\0\0\xff\xff\xff\xff";
+
+    #[test]
+    fn a_member_has_the_topics_of_which_it_was_given_partition_0() {
+        assert_eq!(given(TOLD), Some(vec!["a".to_owned(), "d".to_owned()]));
+        assert_eq!(given(b""), Some(vec![]), "it has not been told yet");
+        assert_eq!(given(b"\0\x01\0\0\0\0"), Some(vec![]));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_refused_and_never_more_than_that() {
+        let whole = TOLD.len() - 4;
+        for end in 1..whole {
+            assert_eq!(given(&TOLD[..end]), None, "{end} bytes");
+        }
+        assert_eq!(given(b"\0\x01\x7f\xff\xff\xff"), None);
     }
 }
