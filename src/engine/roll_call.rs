@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::engine::publish::owner_of;
-use crate::kafka::consumer::{ConsumerError, Handle, RollCall};
+use crate::kafka::consumer::{ConsumerError, Handle, Member, RollCall};
 use crate::watch::metrics;
 
 /// How often it looks, and how long it waits for an answer.
@@ -66,10 +66,14 @@ fn unowned(lines: &[String], call: &RollCall) -> BTreeSet<String> {
 
 /// How many members have less to lose than this one; `None` when it is none itself.
 fn turn(call: &RollCall) -> Option<u32> {
-    let burden = |id: &String| call.members.iter().find(|m| m.id == *id).map(|m| (m.topics.len(), m.id.clone()));
-    let own = burden(&call.own)?;
-    let before = call.members.iter().filter(|m| (m.topics.len(), &m.id) < (own.0, &own.1)).count();
+    let own = call.members.iter().find(|member| member.id == call.own)?;
+    let before = call.members.iter().filter(|member| burden(member) < burden(own)).count();
     u32::try_from(before).ok()
+}
+
+/// What a member would lose, and its name where others would lose as much.
+fn burden(member: &Member) -> (usize, &str) {
+    (member.topics.len(), &member.id)
 }
 
 /// Lines that nobody had when it was looked last.
@@ -124,7 +128,6 @@ impl Missed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::consumer::Member;
 
     fn call(own: &str, members: &[(&str, &[&str])]) -> RollCall {
         let member = |(id, topics): &(&str, &[&str])| Member {
